@@ -5,6 +5,8 @@ export interface Credentials {
   readonly method: string;
   /** Raw request target, before any decoding or slash collapsing. */
   readonly rawTarget: string;
+  /** `1.1` or `1.0`, for signatures over the historic `request-line`; `1.1` when absent. */
+  readonly httpVersion?: string;
   /** Lower-case names; repeated headers joined as Node does. */
   readonly headers: Readonly<Record<string, string | readonly string[] | undefined>>;
 }
@@ -25,6 +27,8 @@ export type ParsedCredentials =
       readonly fingerprint: string;
       readonly algorithm: string;
       readonly signingString: string;
+      /** The same request in the other order that presigning clients use: the signature may match either text. */
+      readonly otherSigningString?: string;
       readonly signature: Buffer;
     };
 
