@@ -1,0 +1,86 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { contention } from './contention.ts';
+import { copies } from './copies.ts';
+import { crash } from './crash.ts';
+import { race } from './race.ts';
+import { type Region, freePort, startRegion } from './region.ts';
+import { printReports, type Report } from './report.ts';
+import { cut, silence, trickle } from './slow-clients.ts';
+import { transfers } from './transfers.ts';
+
+const HELP = `npm run faults -- [names …] [options]
+
+Runs harnesses against real regions in temporary directories and prints a table. All of them take about 15 minutes.
+
+  crash        kill -9 of the whole region under load, restart, verify   (--rounds 20, --workers 500)
+  race         create against rmdir                                      (--seconds 15)
+  contention   parallel mkdirs, overwrites, create-only PUTs
+  copies       a copy missing, truncated, unreadable; a volume gone
+  cut          uploads cut half way
+  silence      a client that stops sending: 408 after 45 s
+  trickle      a slow client that never stops                            (--trickle-seconds 420)
+  transfers    1 GiB with the real CLI, memory and bytes on disk         (--mib 1024)
+`;
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: 'string', default: '20' },
+    workers: { type: 'string', default: '500' },
+    seconds: { type: 'string', default: '15' },
+    'trickle-seconds': { type: 'string', default: '420' },
+    mib: { type: 'string', default: '1024' },
+    help: { type: 'boolean', default: false },
+  },
+});
+
+const onOneRegion: Record<string, (region: Region) => Promise<Report>> = {
+  race: region => race(region, Number(values.seconds)),
+  contention,
+  copies,
+  cut,
+  silence,
+  trickle: region => trickle(region, Number(values['trickle-seconds'])),
+  transfers: region => transfers(region, Number(values.mib)),
+};
+
+async function main(): Promise<number> {
+  const names = positionals.length > 0 ? positionals : ['crash', ...Object.keys(onOneRegion)];
+  const unknown = names.filter(name => name !== 'crash' && onOneRegion[name] === undefined);
+  if (values.help || unknown.length > 0) {
+    if (unknown.length > 0) console.error(`no harness is called ${unknown.join(', ')}\n`);
+    console.log(HELP);
+    return unknown.length > 0 ? 2 : 0;
+  }
+  const reports: Report[] = [];
+  for (const name of names) {
+    console.log(`— ${name}`);
+    const dir = await mkdtemp(join(tmpdir(), `manta-${name}-`));
+    try {
+      const place = { dir, port: await freePort() };
+      reports.push(name === 'crash' ? await crash({ ...place, rounds: Number(values.rounds), workers: Number(values.workers) }) : await onRegion(place, onOneRegion[name]));
+    } finally {
+      await rm(dir, { recursive: true, force: true });
+    }
+  }
+  printReports(reports);
+  return reports.every(({ problems }) => problems.length === 0) ? 0 : 1;
+}
+
+async function onRegion(
+  place: { dir: string; port: number },
+  harness: ((region: Region) => Promise<Report>) | undefined,
+): Promise<Report> {
+  if (harness === undefined) throw new Error('no such harness');
+  const region = await startRegion(place);
+  try {
+    return await harness(region);
+  } finally {
+    await region.stop();
+  }
+}
+
+process.exitCode = await main();
