@@ -60,8 +60,10 @@ export async function checkNamespace({ index }: Pick<Insides, 'index'>): Promise
 }
 
 async function checkBytes({ index, control, dir }: Insides): Promise<string[]> {
-  const nodes = await control.query<{ node_no: number; storage_id: string }>('SELECT node_no, storage_id FROM storage_node');
-  const volumes = new Map(nodes.rows.map(node => [node.node_no, join(dir, 'storage', node.storage_id.split('.')[0] ?? '')]));
+  const nodes = await control.query<{ node_no: number; storage_id: string }>(
+    'SELECT node_no, storage_id FROM storage_node',
+  );
+  const volumes = new Map(nodes.rows.map(node => [node.node_no, volumeOf(dir, node.storage_id)]));
   const problems: string[] = [];
   for (const shard of index) {
     const { rows } = await shard.query<{
@@ -95,4 +97,9 @@ export async function checkTemporaries(dir: string): Promise<string[]> {
     }
   }
   return problems;
+}
+
+/** The volume of storage node `<n>.stor.<domain>`. */
+export function volumeOf(dir: string, storageId: string): string {
+  return join(dir, 'storage', storageId.split('.')[0] ?? '');
 }

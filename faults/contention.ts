@@ -35,13 +35,20 @@ export async function contention(region: Region): Promise<Report> {
   if (winners !== 1 || losers !== 9) problems.push(`10 create-only PUTs: ${tally(creates)}`);
   return {
     name: 'contention',
-    figures: { mkdirs: tally(mkdirs), overwrites: tally(puts), 'garbage rows': ids.length, 'create-only': tally(creates) },
+    figures: {
+      mkdirs: tally(mkdirs),
+      overwrites: tally(puts),
+      'garbage rows': ids.length,
+      'create-only': tally(creates),
+    },
     problems,
   };
 }
 
 async function garbageIds(region: Region): Promise<string[]> {
   const { index } = await region.open();
-  const rows = await Promise.all(index.map(shard => shard.query<{ object_id: string }>('SELECT object_id FROM garbage')));
+  const rows = await Promise.all(
+    index.map(shard => shard.query<{ object_id: string }>('SELECT object_id FROM garbage')),
+  );
   return rows.flatMap(({ rows }) => rows.map(row => row.object_id));
 }

@@ -27,7 +27,8 @@ export async function copies(region: Region): Promise<Report> {
     for (let i = 0; i < 20; i += 1) {
       const got = await client.request('GET', path(how));
       reads += 1;
-      if (got.status !== 200 || !got.body.equals(body)) problems.push(`${how}: GET answered ${got.status}, ${got.body.length} bytes`);
+      if (got.status !== 200 || !got.body.equals(body))
+        problems.push(`${how}: GET answered ${got.status}, ${got.body.length} bytes`);
     }
   }
 

@@ -1,8 +1,8 @@
 import { createHash, randomBytes, randomInt } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MantaClient } from './manta-client.ts';
-import type { Report } from './report.ts';
 import { type Region, startRegion } from './region.ts';
+import type { Report } from './report.ts';
 
 /**
  * Kills the whole region with SIGKILL at random moments of a mixed load, restarts it on the same state, and checks that
@@ -71,7 +71,10 @@ const NAMES_PER_WORKER = 6;
 async function makeDirectories(client: MantaClient, workers: number): Promise<void> {
   await Promise.all(
     Array.from({ length: Math.ceil(workers / 25) }, async (_, index) => {
-      const answer = await client.request('PUT', `/${client.login}/stor/d${index}`, { headers: MKDIR, body: Buffer.alloc(0) });
+      const answer = await client.request('PUT', `/${client.login}/stor/d${index}`, {
+        headers: MKDIR,
+        body: Buffer.alloc(0),
+      });
       if (answer.status !== 204) throw new Error(`mkdir answered ${answer.status} ${answer.body}`);
     }),
   );
@@ -80,7 +83,9 @@ async function makeDirectories(client: MantaClient, workers: number): Promise<vo
 async function loadUntilKilled(region: Region, model: Model, workers: number, afterMs: number) {
   const counts = { acknowledged: 0, unknown: 0, refused: 0, afterMs };
   const ending = new AbortController();
-  const running = Array.from({ length: workers }, (_, worker) => work(region.client, model, worker, counts, ending.signal));
+  const running = Array.from({ length: workers }, (_, worker) =>
+    work(region.client, model, worker, counts, ending.signal),
+  );
   await sleep(afterMs);
   ending.abort();
   await region.kill();
@@ -158,7 +163,8 @@ async function verify(client: MantaClient, model: Model) {
 async function read(client: MantaClient, path: string): Promise<Content | { kind: 'wrong'; why: string }> {
   const answer = await client.request('GET', path);
   if (answer.status === 404) return { kind: 'absent' };
-  if (answer.status !== 200) return { kind: 'wrong', why: `GET answered ${answer.status} ${answer.body.subarray(0, 200)}` };
+  if (answer.status !== 200)
+    return { kind: 'wrong', why: `GET answered ${answer.status} ${answer.body.subarray(0, 200)}` };
   if (answer.headers['content-type'] === 'application/x-json-stream; type=directory') return { kind: 'directory' };
   const md5 = createHash('md5').update(answer.body).digest('base64');
   if (md5 !== answer.headers['content-md5']) return { kind: 'wrong', why: 'the bytes differ from Content-MD5' };

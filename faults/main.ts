@@ -6,7 +6,7 @@ import { contention } from './contention.ts';
 import { copies } from './copies.ts';
 import { crash } from './crash.ts';
 import { race } from './race.ts';
-import { type Region, freePort, startRegion } from './region.ts';
+import { freePort, type Region, startRegion } from './region.ts';
 import { printReports, type Report } from './report.ts';
 import { cut, silence, trickle } from './slow-clients.ts';
 import { transfers } from './transfers.ts';
@@ -61,7 +61,11 @@ async function main(): Promise<number> {
     const dir = await mkdtemp(join(tmpdir(), `manta-${name}-`));
     try {
       const place = { dir, port: await freePort() };
-      reports.push(name === 'crash' ? await crash({ ...place, rounds: Number(values.rounds), workers: Number(values.workers) }) : await onRegion(place, onOneRegion[name]));
+      reports.push(
+        name === 'crash'
+          ? await crash({ ...place, rounds: Number(values.rounds), workers: Number(values.workers) })
+          : await onRegion(place, onOneRegion[name]),
+      );
     } finally {
       await rm(dir, { recursive: true, force: true });
     }

@@ -1,5 +1,5 @@
 import { createPrivateKey, type KeyObject, sign } from 'node:crypto';
-import { Agent, type IncomingHttpHeaders, request as httpRequest } from 'node:http';
+import { Agent, request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { buffer } from 'node:stream/consumers';
 
 /** How a client proves who it is: an account's login, the MD5 fingerprint of its key, and the private key. */
@@ -70,7 +70,9 @@ export function createMantaClient(url: string, identity: Identity, maxSockets = 
           reject,
         );
       });
-      outgoing.setTimeout(options.timeoutMs ?? 60_000, () => outgoing.destroy(new Error(`${method} ${path} timed out`)));
+      outgoing.setTimeout(options.timeoutMs ?? 60_000, () =>
+        outgoing.destroy(new Error(`${method} ${path} timed out`)),
+      );
       outgoing.on('error', reject);
       outgoing.end(options.body);
     });

@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
+import { checkNamespace } from './consistency.ts';
 import type { Region } from './region.ts';
 import type { Report } from './report.ts';
-import { checkNamespace } from './consistency.ts';
 
 const MKDIR = { 'content-type': 'application/json; type=directory' };
 
@@ -23,20 +23,35 @@ export async function race(region: Region, seconds: number): Promise<Report> {
   const writer = async (id: number) => {
     while (performance.now() < until) {
       const child = `${directories[randomInt(directories.length)]}/c${id}-${randomInt(3)}`;
-      await send('PUT', child, {}, { 204: 'created', DirectoryDoesNotExist: 'no parent', ServiceUnavailable: 'unavailable' });
-      await send('DELETE', child, {}, { 204: 'removed', ResourceNotFound: 'no parent', ServiceUnavailable: 'unavailable' });
+      await send(
+        'PUT',
+        child,
+        {},
+        { 204: 'created', DirectoryDoesNotExist: 'no parent', ServiceUnavailable: 'unavailable' },
+      );
+      await send(
+        'DELETE',
+        child,
+        {},
+        { 204: 'removed', ResourceNotFound: 'no parent', ServiceUnavailable: 'unavailable' },
+      );
     }
   };
   const remover = async () => {
     while (performance.now() < until) {
       const directory = directories[randomInt(directories.length)] as string;
       await send('PUT', directory, MKDIR, { 204: 'made', ServiceUnavailable: 'unavailable' });
-      await send('DELETE', directory, {}, {
-        204: 'unmade',
-        DirectoryNotEmpty: 'not empty',
-        ResourceNotFound: 'no parent',
-        ServiceUnavailable: 'unavailable',
-      });
+      await send(
+        'DELETE',
+        directory,
+        {},
+        {
+          204: 'unmade',
+          DirectoryNotEmpty: 'not empty',
+          ResourceNotFound: 'no parent',
+          ServiceUnavailable: 'unavailable',
+        },
+      );
     }
   };
   await Promise.all([...Array.from({ length: 6 }, (_, id) => writer(id)), remover(), remover()]);

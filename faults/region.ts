@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
-import { type Insides, inconsistencies } from './consistency.ts';
+import { type Insides, inconsistencies, volumeOf } from './consistency.ts';
 import { createMantaClient, type MantaClient, readIdentity } from './manta-client.ts';
 
 const ROOT = resolve(import.meta.dirname, '..');
@@ -47,9 +47,23 @@ export async function startRegion({ dir, port }: { dir: string; port: number }):
   return connectRegion({ dir, url, child, ended });
 }
 
-function connectRegion({ dir, url, child, ended }: { dir: string; url: string; child: ChildProcess; ended: Promise<number | null> }): Region {
+function connectRegion({
+  dir,
+  url,
+  child,
+  ended,
+}: {
+  dir: string;
+  url: string;
+  child: ChildProcess;
+  ended: Promise<number | null>;
+}): Region {
   const env = readEnvFile(join(dir, 'env'));
-  const identity = readIdentity(env.MANTA_USER ?? '', env.MANTA_KEY_ID ?? '', readFileSync(join(dir, 'keys', 'id_rsa'), 'utf8'));
+  const identity = readIdentity(
+    env.MANTA_USER ?? '',
+    env.MANTA_KEY_ID ?? '',
+    readFileSync(join(dir, 'keys', 'id_rsa'), 'utf8'),
+  );
   const client = createMantaClient(url, identity);
   let insides: Promise<Insides> | undefined;
 
@@ -63,7 +77,9 @@ function connectRegion({ dir, url, child, ended }: { dir: string; url: string; c
     insides = undefined;
     child.kill(signal);
     const code = await ended;
-    await Promise.all([...(opened?.index ?? []), ...(opened ? [opened.control] : [])].map(shard => shard.end().catch(() => {})));
+    await Promise.all(
+      [...(opened?.index ?? []), ...(opened ? [opened.control] : [])].map(shard => shard.end().catch(() => {})),
+    );
     return code;
   };
   return {
@@ -110,4 +126,73 @@ async function waitForPing(url: string, child: ChildProcess, output: () => strin
   }
   child.kill('SIGKILL');
   throw new Error(`the region did not answer within ${START_WITHIN_MS / 1000} s:\n${output()}`);
+}
+
+/** Connects as the database superuser: the harness looks where no program may. */
+async function openInsides(dir: string): Promise<Insides> {
+  const region = JSON.parse(readFileSync(join(dir, 'region.json'), 'utf8')) as {
+    postgres: { host: string; port: number };
+  };
+  const password = readFileSync(join(dir, 'postgres', 'superuser-password'), 'utf8').trim();
+  const connect = async (database: string) => {
+    const client = new pg.Client({ ...region.postgres, user: 'postgres', password, database });
+    // The region is killed on purpose while these connections are open.
+    client.on('error', () => {});
+    await client.connect();
+    return client;
+  };
+  const [control, ...index] = await Promise.all(['control', 'index_1', 'index_2'].map(connect));
+  if (control === undefined) throw new Error('no control database');
+  return { control, index, dir };
+}
+
+async function filesOf(insides: Insides, name: string): Promise<string[]> {
+  const nodes = await insides.control.query<{ node_no: number; storage_id: string }>(
+    'SELECT node_no, storage_id FROM storage_node',
+  );
+  const found = await Promise.all(
+    insides.index.map(shard =>
+      shard.query<{ creator: string; object_id: string; copies: number[] }>(
+        `SELECT creator, object_id, copies FROM entry WHERE name = $1 AND kind = 'o'`,
+        [name],
+      ),
+    ),
+  );
+  return found.flatMap(({ rows }) =>
+    rows.flatMap(row =>
+      row.copies.map(copy => {
+        const storageId = nodes.rows.find(node => node.node_no === copy)?.storage_id ?? '';
+        return join(volumeOf(insides.dir, storageId), row.creator, row.object_id);
+      }),
+    ),
+  );
+}
+
+function runCli(dir: string, command: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn('sh', ['-c', `set -e; . '${join(dir, 'env')}'; ${command}`], {
+      cwd: ROOT,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let output = '';
+    let errors = '';
+    child.stdout.on('data', chunk => {
+      output += chunk;
+    });
+    child.stderr.on('data', chunk => {
+      errors += chunk;
+    });
+    child.once('error', reject);
+    child.once('close', code => {
+      if (code === 0) resolve(output);
+      else reject(new Error(`${command} exited with ${code}: ${errors}`));
+    });
+  });
+}
+
+function readEnvFile(path: string): Record<string, string> {
+  const values: Record<string, string> = {};
+  for (const [, name = '', value = ''] of readFileSync(path, 'utf8').matchAll(/^export (\w+)='?([^'\n]*)'?$/gm))
+    values[name] = value;
+  return values;
 }

@@ -62,7 +62,11 @@ async function leftBehind(region: Region, path: string): Promise<string[]> {
 function startPut(region: Region, path: string, contentLength: number): Socket {
   const { hostname, port } = new URL(region.url);
   const socket = connect({ host: hostname, port: Number(port), noDelay: true });
-  const headers = { host: `${hostname}:${port}`, ...region.client.authorization(), 'content-length': String(contentLength) };
+  const headers = {
+    host: `${hostname}:${port}`,
+    ...region.client.authorization(),
+    'content-length': String(contentLength),
+  };
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   socket.write(`PUT ${path} HTTP/1.1\r\n${lines.join('')}connection: close\r\n\r\n`);
   return socket;

@@ -26,7 +26,9 @@ export async function transfers(region: Region, sizeMib: number): Promise<Report
       peak = Math.max(peak, residentMib(region.pid));
     }, 100);
     const putSeconds = await timed(() => region.cli(`mput -qf ${source} ~~/stor/large`));
-    const chunkedSeconds = await timed(() => region.cli(`cat ${source} | mput -q -H 'max-content-length: ${sizeMib * MIB}' ~~/stor/chunked`));
+    const chunkedSeconds = await timed(() =>
+      region.cli(`cat ${source} | mput -q -H 'max-content-length: ${sizeMib * MIB}' ~~/stor/chunked`),
+    );
     const copy = join(scratch, 'copy');
     const getSeconds = await timed(() => region.cli(`mget -q ~~/stor/large > ${copy}`));
     clearInterval(sampling);
