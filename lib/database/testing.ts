@@ -27,7 +27,7 @@ const passwords = { manta_migrate: 'test-migrate', manta_webapi: 'test-webapi' }
  * MANTA_TEST_POSTGRES (`{"host","port","user","password"}`).
  */
 export function testServer(): pg.ClientConfig {
-  const text = process.env['MANTA_TEST_POSTGRES'];
+  const text = process.env.MANTA_TEST_POSTGRES;
   if (text === undefined) throw new Error('MANTA_TEST_POSTGRES is not set: run the tests through `npm test`');
   return JSON.parse(text) as pg.ClientConfig;
 }

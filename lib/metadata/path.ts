@@ -48,6 +48,12 @@ export function isRootPlace(place: Place): boolean {
   return place.dir.lastIndexOf('/') === 0;
 }
 
+/** The account whose tree the directory is in. */
+export function ownerOf(dir: DirPath): Uuid {
+  const end = dir.indexOf('/', 1);
+  return dir.slice(1, end === -1 ? undefined : end) as Uuid;
+}
+
 export function newUuid(): Uuid {
   return randomUUID() as Uuid;
 }
