@@ -1,0 +1,134 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, open, readdir, readFile, rename, rm, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { MantaError } from '../../lib/errors/manta-error.ts';
+import { createDirectorySync, type DirectorySync } from './directory-sync.ts';
+
+/** Layout of volumes that this program reads and writes (metadata.md §14.2). */
+const LAYOUT = 1;
+
+const identitySchema = z.object({ storageId: z.string(), incarnation: z.uuid(), layout: z.number().int() });
+export type Identity = z.infer<typeof identitySchema>;
+
+export interface Capacity {
+  readonly totalBytes: number;
+  readonly availBytes: number;
+  readonly inodesFree: number;
+}
+
+/** One node's disk space: objects under `<creator>/<object id>`, uploads in progress under `tmp/`. */
+export interface Volume {
+  readonly dir: string;
+  readonly identity: Identity;
+  readonly directories: DirectorySync;
+  temporaryPath(): string;
+  objectPath(creator: string, objectId: string): string;
+  /** The directory of a creator's objects, durable in its parent. */
+  creatorDirectory(creator: string): Promise<string>;
+  /** Asks the file system; throws where it does not answer. */
+  capacity(): Promise<Capacity>;
+  /** Why nothing is written any more, until a restart: a failed sync may have lost dirty pages for good. */
+  outOfService(): string | undefined;
+  takeOutOfService(why: string): void;
+}
+
+/**
+ * Opens the volume of node `storageId` and removes uploads that a dead process left in `tmp/`: a node owns its volume
+ * alone, so none of them is in progress. An empty directory becomes a volume with a fresh incarnation. Throws MantaError
+ * `ForeignVolume` for the volume of another node, of another layout, or for a directory that holds other things.
+ */
+export async function openVolume(dir: string, storageId: string): Promise<Volume> {
+  const directories = createDirectorySync();
+  await mkdir(dir, { recursive: true });
+  const identity = (await readIdentity(dir)) ?? (await createIdentity(dir, storageId, directories));
+  if (identity.storageId !== storageId) {
+    throw new MantaError('ForeignVolume', `${dir} is the volume of ${identity.storageId}, not of ${storageId}`);
+  }
+  if (identity.layout !== LAYOUT) {
+    throw new MantaError('ForeignVolume', `${dir} has layout ${identity.layout}; this program knows layout ${LAYOUT}`);
+  }
+  const temporaries = join(dir, 'tmp');
+  await rm(temporaries, { recursive: true, force: true });
+  await mkdir(temporaries);
+  await directories.sync(dir);
+
+  const creators = new Map<string, Promise<string>>();
+  let outOfService: string | undefined;
+  return {
+    dir,
+    identity,
+    directories,
+    temporaryPath: () => join(temporaries, randomUUID()),
+    objectPath: (creator, objectId) => join(dir, creator, objectId),
+    creatorDirectory(creator) {
+      let made = creators.get(creator);
+      if (made === undefined) {
+        // Synced once by every process, because a predecessor may have died between making and syncing it.
+        made = makeDirectory(dir, creator, directories);
+        if (creators.size >= MAX_KNOWN_CREATORS) creators.clear();
+        creators.set(creator, made);
+        made.catch(() => creators.delete(creator));
+      }
+      return made;
+    },
+    async capacity() {
+      const found = await statfs(dir);
+      return {
+        totalBytes: found.blocks * found.bsize,
+        availBytes: found.bavail * found.bsize,
+        inodesFree: found.ffree,
+      };
+    },
+    outOfService: () => outOfService,
+    takeOutOfService(why) {
+      outOfService ??= why;
+    },
+  };
+}
+
+const MAX_KNOWN_CREATORS = 100_000;
+
+async function makeDirectory(parent: string, name: string, directories: DirectorySync): Promise<string> {
+  const path = join(parent, name);
+  await mkdir(path).catch(error => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+  await directories.sync(parent);
+  return path;
+}
+
+async function readIdentity(dir: string): Promise<Identity | undefined> {
+  let text: string;
+  try {
+    text = await readFile(join(dir, 'identity.json'), 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    return identitySchema.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new MantaError('ForeignVolume', `${join(dir, 'identity.json')} is not a volume's identity`, { cause });
+  }
+}
+
+async function createIdentity(dir: string, storageId: string, directories: DirectorySync): Promise<Identity> {
+  const unfinished = join(dir, 'identity.json.new');
+  await rm(unfinished, { force: true });
+  const strangers = (await readdir(dir)).filter(name => name !== 'lost+found');
+  if (strangers.length > 0) {
+    throw new MantaError('ForeignVolume', `${dir} holds ${strangers[0]} but no identity.json: not an empty volume`);
+  }
+  const identity = { storageId, incarnation: randomUUID(), layout: LAYOUT };
+  const file = await open(unfinished, 'wx', 0o644);
+  try {
+    await file.writeFile(`${JSON.stringify(identity)}\n`);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(unfinished, join(dir, 'identity.json'));
+  await directories.sync(dir);
+  return identity;
+}
