@@ -25,8 +25,8 @@ export interface PipelineDeps extends Services {
   readonly authenticator: Authenticator;
   readonly sources: SourceAddresses;
   readonly throttle: Throttle;
-  /** True while the server starts or stops: `/ping` says so. */
-  readonly isClosing: () => boolean;
+  /** False while the server starts or stops: `/ping` says so. */
+  readonly isServing: () => boolean;
 }
 
 /**
@@ -50,7 +50,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   return async exchange => {
     const { target, endpoint, contentType } = routeRequest(exchange);
     if (endpoint.kind === 'ping') {
-      if (deps.isClosing()) throw unavailable('the server is starting or stopping');
+      if (!deps.isServing()) throw unavailable('the server is starting or stopping');
       deps.responder.empty(exchange, 200, { 'content-length': 0 });
       return;
     }
