@@ -3,13 +3,13 @@ import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { type ConnectionTarget, createPool, type Pool, poolDefaults } from '../database/pool.ts';
 import { createTestDatabases, queryOnce, type TestDatabases } from '../database/testing.ts';
+import { createTestProxy, type TestProxy } from '../database/testing-proxy.ts';
 import { systemClock } from '../lifecycle/clock.ts';
 import { newUuid } from '../metadata/path.ts';
 import { type AccountAdmin, createAccountAdmin } from './account-admin.ts';
 import { type AccountsConfig, accountsSchema, createAccounts } from './accounts.ts';
 import { authMigrations } from './migrations.ts';
 import { aKeyPair } from './testing.ts';
-import { createTestProxy, type TestProxy } from './testing-proxy.ts';
 import type { Accounts } from './types.ts';
 
 const MINUTE = 60_000;

@@ -1,5 +1,5 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import type { ConnectionTarget } from '../database/pool.ts';
+import type { ConnectionTarget } from './pool.ts';
 
 /** A wire to PostgreSQL that a test can cut or hold still. */
 export interface TestProxy {
