@@ -56,6 +56,19 @@ describe('parsePresignedUrl', () => {
     );
   });
 
+  it.each([
+    ['&x=1&x=2&method=PUT', 'a query parameter was given more than once'],
+    ['&method=PUT&algorithm=', 'GET was not a signed method'],
+    ['&expires=1&algorithm=&keyId=', 'parameters "algorithm, keyId, signature" are required'],
+    ['&expires=1&algorithm=foo&keyId=x&signature=AA', 'request expired'],
+    ['&expires=1.5&algorithm=foo&keyId=x&signature=AA', 'expires is invalid'],
+    [`&expires=${EXPIRES}&algorithm=foo&keyId=x&signature=AA`, 'FOO is not a supported signing algorithm'],
+    [`&expires=${EXPIRES}&algorithm=rsa-sha1&keyId=x&signature=AA`, 'the KeyId token you provided is invalid'],
+  ])('of several faults in %s answers the first', (query, message) => {
+    const request = { method: 'GET', host: '', target: `/a?${query}` };
+    expect(() => parsePresignedUrl(request, NOW)).toThrow(message);
+  });
+
   it('takes a plus sign for a space, as forms encode it', () => {
     const target = `/a?${queryOf({ ...FIXED, x: 'a b' }, () => 0).replace('a%20b', 'a+b')}&signature=AA`;
     const [signed] = parsePresignedUrl({ method: 'GET', host: '', target }, NOW).signingStrings;
