@@ -25,6 +25,7 @@ const changeSchema = z.strictObject({
  */
 export type AccountChange = z.output<typeof changeSchema>;
 
+/** One line of the list of accounts. */
 export interface AccountSummary {
   readonly uuid: Uuid;
   readonly login: string;
@@ -32,6 +33,7 @@ export interface AccountSummary {
   readonly groups: readonly string[];
 }
 
+/** A key as it is shown; the key itself is not given out again. */
 export interface KeySummary {
   readonly name: string;
   readonly algorithm: KeyView['algorithm'];
@@ -39,6 +41,7 @@ export interface KeySummary {
   readonly sha256Fingerprint: string;
 }
 
+/** The whole account. */
 export interface AccountDetails extends AccountSummary {
   readonly email: string;
   readonly snaplinksDisabled: boolean;
@@ -63,6 +66,7 @@ export interface AccountAdmin {
   deleteKey(login: string, name: string): Promise<void>;
 }
 
+/** On a pool of the control database whose role may execute the functions of `migrations`. */
 export function createAccountAdmin(deps: { readonly pool: Pool }): AccountAdmin {
   const { pool } = deps;
   return {

@@ -27,8 +27,10 @@ export const accountsSchema = z.strictObject({
   /** Milliseconds between comparisons while the database does not answer: requests do not queue up behind an outage. */
   retryMs: z.int().min(1).default(1_000),
 });
+/** The checked configuration of the cache. */
 export type AccountsConfig = z.output<typeof accountsSchema>;
 
+/** What the cache stands on. */
 export interface AccountsDeps {
   /** Of the control database, as a role that may execute the functions of `migrations`. */
   readonly pool: Pool;

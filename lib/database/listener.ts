@@ -4,6 +4,7 @@ import pg from 'pg';
 import type { Logger } from 'pino';
 import type { ConnectionTarget } from './pool.ts';
 
+/** Bounds of one listener. */
 export interface ListenerConfig {
   /** Name of the notification channel: a plain identifier. */
   readonly channel: string;
@@ -15,6 +16,7 @@ export interface ListenerConfig {
   readonly retryMs: { readonly first: number; readonly last: number };
 }
 
+/** A dead server is noticed within two heartbeats, a new one within a second. */
 export const listenerDefaults: Omit<ListenerConfig, 'channel'> = {
   heartbeatMs: 5_000,
   connectMs: 2_000,
@@ -32,6 +34,7 @@ export interface ListenerEvents {
   lost(): void;
 }
 
+/** A connection that listens, as its owner sees it. */
 export interface Listener {
   isConnected(): boolean;
   /** Ends the connection and the attempts to make one. Idempotent. */

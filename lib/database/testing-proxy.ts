@@ -14,6 +14,7 @@ export interface TestProxy {
   close(): Promise<void>;
 }
 
+/** Listens on a free port of the loopback interface. */
 export async function createTestProxy(target: ConnectionTarget): Promise<TestProxy> {
   const { host = 'localhost', port = 5432 } = target();
   const pairs = new Set<readonly [client: Socket, server: Socket]>();

@@ -7,6 +7,7 @@ import type { Clock } from '../../../lib/lifecycle/clock.ts';
 import { blockedLogin } from './authorize.ts';
 import type { Authenticator, Credentials, ParsedCredentials } from './types.ts';
 
+/** Limits of what counts as a proof. */
 export interface AuthenticatorConfig {
   /** How far a signed date may be from now, in either direction, milliseconds. The wire contract says 300,000. */
   readonly dateWindowMs: number;

@@ -21,6 +21,7 @@ export type Action =
   | 'optionsreportstorage'
   | 'optionsjobstorage';
 
+/** All that a decision depends on. */
 export interface AuthorizeRequest {
   readonly caller: Caller;
   /** The account in the path: all below it is its. */

@@ -6,6 +6,7 @@ import { type AccountAdmin, type AccountSummary, parseAccountChange } from '../.
 import { MantaError } from '../../../lib/errors/manta-error.ts';
 import type { TokenVerifier } from '../../../lib/region-token/region-token.ts';
 
+/** What administration stands on. */
 export interface AdminDeps {
   readonly admin: AccountAdmin;
   /** For tokens whose audience is `webapi`. */
