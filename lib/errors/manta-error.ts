@@ -18,8 +18,11 @@ export class MantaError extends Error {
   }
 }
 
-/** The stable code of anything thrown: a MantaError's code, a system error's `code`, or undefined. */
+/**
+ * The stable code of anything thrown: a MantaError's code, a system error's `code`, or undefined. By shape and not by
+ * class, because system errors of another realm are not instances of this one's Error.
+ */
 export function codeOf(error: unknown): string | undefined {
-  if (error instanceof Error && 'code' in error && typeof error.code === 'string') return error.code;
-  return undefined;
+  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
 }
