@@ -1,10 +1,9 @@
 import { z } from 'zod';
+import { transferConfigSchema } from './transfer/config.ts';
 
 const port = z.int().min(0).max(65_535);
 const milliseconds = z.int().positive();
 const bytes = z.int().nonnegative();
-
-const MEBIBYTE = 1 << 20;
 
 /** Everything that webapi can be told. Unknown keys fail. */
 export const webapiConfigSchema = z.strictObject({
@@ -36,19 +35,17 @@ export const webapiConfigSchema = z.strictObject({
       headerBytes: bytes.default(65_536),
       /** Entries of a directory; a PUT that would add one to more than these gets 409. */
       directoryEntries: z.int().positive().default(1_000_000),
-      /** Bytes of a chunked body without `max-content-length`; beyond: 413. */
-      streamingMaxBytes: bytes.default(5120 * MEBIBYTE),
       /** Requests worked on at once; 0 does not limit them. */
       concurrentRequests: z.int().nonnegative().default(0),
       /** Requests that may wait for their turn; beyond: 503. Only with `concurrentRequests`. */
       queuedRequests: z.int().nonnegative().default(25),
     })
     .prefault({}),
+  /** Storage nodes: placement, uploads, downloads. */
+  transfer: transferConfigSchema.prefault({}),
   /** All in milliseconds. */
   timers: z
     .strictObject({
-      /** A body that stands still this long ends its request, or the draining after one. */
-      bodyIdle: milliseconds.default(45_000),
       /** Time for a request's headers to arrive. */
       headers: milliseconds.default(60_000),
       /** Idle time of a connection between two requests. */

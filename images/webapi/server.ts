@@ -56,7 +56,7 @@ export function createPublicServer(deps: PublicServerDeps, config: WebapiConfig)
     answers.set(request.socket, response);
     if (isDraining) response.shouldKeepAlive = false;
     deps.metrics.begin();
-    response.once('finish', () => drainRest(exchange, timers));
+    response.once('finish', () => drainRest(exchange, config));
     response.once('close', () => ended(exchange));
     deps.pipeline(exchange).catch((error: unknown) => failed(exchange, error));
   }
@@ -114,10 +114,10 @@ function isUnexpected({ error }: Exchange): boolean {
  * After an answer that came before the end of the body, the rest is read and thrown away, so that the connection stays
  * usable: http-api.md §2, end. A rest that stands still ends the connection.
  */
-function drainRest({ request, response }: Exchange, timers: WebapiConfig['timers']): void {
+function drainRest({ request, response }: Exchange, { timers, transfer }: WebapiConfig): void {
   if (request.complete || request.destroyed || !response.shouldKeepAlive) return;
   const { socket } = request;
-  socket.setTimeout(timers.bodyIdle);
+  socket.setTimeout(transfer.clientIdleMs);
   request.once('end', () => socket.setTimeout(timers.keepAlive));
   request.resume();
 }

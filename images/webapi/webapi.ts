@@ -41,6 +41,11 @@ export interface WebapiDeps {
 
 /** The public API of a region, and the listener that its own programs and people use. */
 export interface Webapi {
+  /**
+   * Starts the internal listener alone, ahead of `listen`: a region in one process lets its storage nodes report there
+   * before the first client can come.
+   */
+  listenInternally(): Promise<{ readonly internalUrl: string }>;
   /** Starts both listeners and the sweeper. Port 0 takes a free one; the URLs tell which. */
   listen(): Promise<{ readonly url: string; readonly internalUrl: string }>;
   /** Graceful end: http-api.md §15.4. Resolves when no connection is left. Idempotent. */
@@ -72,6 +77,12 @@ export function createWebapi(deps: WebapiDeps, config: WebapiConfig): Webapi {
     { ...config.control, drainMs: config.timers.drain },
   );
 
+  let internal: Promise<{ readonly url: string }> | undefined;
+  async function listenInternally() {
+    internal ??= control.listen();
+    return { internalUrl: (await internal).url };
+  }
+
   async function close(): Promise<void> {
     isServing = false;
     await sleep(config.timers.lameDuck);
@@ -81,8 +92,9 @@ export function createWebapi(deps: WebapiDeps, config: WebapiConfig): Webapi {
   }
 
   return {
+    listenInternally,
     async listen() {
-      const { url: internalUrl } = await control.listen();
+      const { internalUrl } = await listenInternally();
       const url = await server.listen().catch(async error => {
         await control.close();
         throw error;

@@ -35,17 +35,24 @@ export async function listDirectory(call: EntryCall, { metadata, responder }: Se
     response.end();
     return;
   }
-  let piece = '';
-  let bytes = 0;
-  for (const listed of page.entries) {
-    piece += `${lineOf(listed)}\n`;
-    if (piece.length < PIECE_CHARACTERS) continue;
-    bytes += Buffer.byteLength(piece);
+  exchange.bytesOut = 0;
+  for (const piece of piecesOf(page.entries)) {
+    exchange.bytesOut += piece.length;
     if (!response.write(piece)) await once(response, 'drain', { signal });
-    piece = '';
   }
-  exchange.bytesOut = bytes + Buffer.byteLength(piece);
-  response.end(piece);
+  response.end();
+}
+
+/** As bytes: Node would encode the headers before a text in the text's own way, and theirs is Latin-1. */
+function* piecesOf(entries: readonly ListedEntry[]): Generator<Buffer> {
+  let lines = '';
+  for (const listed of entries) {
+    lines += `${lineOf(listed)}\n`;
+    if (lines.length < PIECE_CHARACTERS) continue;
+    yield Buffer.from(lines);
+    lines = '';
+  }
+  if (lines !== '') yield Buffer.from(lines);
 }
 
 /** One entry as clients read it. Absent values are omitted; the order of fields is the contract's. */

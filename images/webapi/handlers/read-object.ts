@@ -112,13 +112,15 @@ async function transferBytes(
 ): Promise<ObjectEntry | undefined> {
   const { exchange } = call;
   const status = range === undefined ? 200 : 206;
+  const answerHeaders = responder.headersOf(exchange, headers);
   let replacement: ObjectEntry | undefined;
   const reread = async () => {
     const entry = await metadata.get(call.place, { signal: exchange.signal });
     if (entry?.kind !== 'object') return undefined;
-    if (entry.objectId !== object.objectId && mayStartOver) replacement = entry;
     // The headers of this answer belong to this object; another one's bytes must never follow them.
-    return entry.objectId === object.objectId ? entry : undefined;
+    if (entry.objectId === object.objectId || !mayStartOver) return entry;
+    replacement = entry;
+    return undefined;
   };
   let download: Download;
   try {
@@ -126,7 +128,7 @@ async function transferBytes(
       {
         object,
         status,
-        headers: textHeaders(responder.headersOf(exchange, headers)),
+        headers: textHeaders(answerHeaders),
         requestId: exchange.requestId,
         ...(range === undefined ? {} : { range }),
       },
@@ -140,7 +142,8 @@ async function transferBytes(
   }
   exchange.storageNodes = [download.storageId];
   exchange.bytesOut = range === undefined ? object.sizeBytes : range[1] - range[0] + 1;
-  responder.start(exchange, status, { ...download.headers });
+  // Not the headers as the node sent them back: HTTP clients disagree on how to read bytes beyond ASCII in them.
+  responder.start(exchange, status, { ...answerHeaders, 'content-length': exchange.bytesOut });
   exchange.bodyStart = exchange.response.socket?.bytesWritten ?? 0;
   download.body.once('error', error => {
     // Told apart from a client that went away, whose end destroys the body as well.
