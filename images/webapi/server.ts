@@ -35,6 +35,7 @@ export function createPublicServer(deps: PublicServerDeps, config: WebapiConfig)
   const { timers, limits } = config;
   /** The answer in progress on each connection. */
   const answers = new WeakMap<Socket, ServerResponse>();
+  const running = new Set<ServerResponse>();
   let isDraining = false;
   let seq = 0;
 
@@ -54,6 +55,7 @@ export function createPublicServer(deps: PublicServerDeps, config: WebapiConfig)
   function handle(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void {
     const exchange = beginExchange(request, response, awaitsContinue, deps.clock);
     answers.set(request.socket, response);
+    running.add(response);
     if (isDraining) response.shouldKeepAlive = false;
     deps.metrics.begin();
     response.once('finish', () => drainRest(exchange, config));
@@ -69,7 +71,8 @@ export function createPublicServer(deps: PublicServerDeps, config: WebapiConfig)
   }
 
   function ended(exchange: Exchange): void {
-    const { endpoint, startedAtMs } = exchange;
+    const { endpoint, startedAtMs, response } = exchange;
+    running.delete(response);
     const record = requestRecord(exchange, seq + 1, deps);
     const seconds = (deps.clock.monotonic() - startedAtMs) / 1000;
     const operation = endpoint?.operation ?? 'none';
@@ -100,6 +103,7 @@ export function createPublicServer(deps: PublicServerDeps, config: WebapiConfig)
     listen: () => listen(server, config.listen),
     close: async () => {
       isDraining = true;
+      for (const response of running) response.shouldKeepAlive = false;
       await closeWithin(server, timers.drain);
     },
   };

@@ -16,7 +16,7 @@ import { systemClock } from '../../../lib/lifecycle/clock.ts';
 import { createFirstRing } from '../../../lib/metadata/first-ring.ts';
 import { createMetadata } from '../../../lib/metadata/metadata.ts';
 import { createStorageNodes } from '../../../lib/metadata/storage-nodes.ts';
-import type { Metadata } from '../../../lib/metadata/types.ts';
+import type { Metadata, StorageNodes } from '../../../lib/metadata/types.ts';
 import {
   createTokenSigner,
   createTokenVerifier,
@@ -131,8 +131,16 @@ async function compose(
   );
   closers.push(() => accounts.close());
   const storageNodes = createStorageNodes({ control });
+  let nodesSeen = 0;
+  const countingNodes: Pick<StorageNodes, 'list'> = {
+    list: async options => {
+      const list = await storageNodes.list(options);
+      nodesSeen = list.length;
+      return list;
+    },
+  };
   const transfers = createTransfers(
-    { storageNodes, signer, clock: systemClock, random: Math.random, logger, registry },
+    { storageNodes: countingNodes, signer, clock: systemClock, random: Math.random, logger, registry },
     config.transfer,
   );
   closers.push(() => transfers.close());
@@ -157,7 +165,7 @@ async function compose(
   closers.push(() => webapi.close());
 
   const { nodes, volumes } = await startNodes({ internalUrl, signer, verifierFor, logger }, closers);
-  await eventually(() => metadata.isAvailable() && accounts.isAvailable() && transfers.canWrite());
+  await eventually(() => metadata.isAvailable() && accounts.isAvailable() && nodesSeen === nodes.length);
 
   const agent = new Agent({ keepAlive: true });
   closers.push(async () => agent.destroy());
