@@ -21,8 +21,8 @@ CREATE FUNCTION object_key(p_object uuid) RETURNS int LANGUAGE sql IMMUTABLE AS 
   SELECT ('x' || left(p_object::text, 8))::bit(32)::int
 $$;
 
-CREATE FUNCTION epoch_ms(p_time timestamptz) RETURNS float8 LANGUAGE sql IMMUTABLE AS $$
-  SELECT (extract(epoch FROM p_time) * 1000)::float8
+CREATE FUNCTION epoch_ms(p_time timestamptz) RETURNS float8 LANGUAGE sql STABLE AS $$
+  SELECT round(date_part('epoch', p_time) * 1000)
 $$;
 
 -- The directory to create entries in, locked against removal. problem: no_directory, unsettled, or NULL.
@@ -152,10 +152,11 @@ END $$;
 -- Many mutations of different names in one transaction, each with its own result. Nothing waits on a row lock: what
 -- cannot be had at once is answered `alone`, and the caller sends it through mutate_one_v1. Order of locks: slices,
 -- object ids, directories, entries, then inserts, then updates and deletes, then counters, each ascending.
--- The planner settings keep every row an index lookup, whatever the statistics of a young table say.
+-- The planner settings keep every row an index lookup, whatever the statistics of a young table say, and planned once.
 CREATE FUNCTION mutate_v1(p_rows json) RETURNS TABLE (ord int, result text, rev uuid, mtime_ms float8)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
-SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET plan_cache_mode = force_generic_plan AS $$
 #variable_conflict use_column
 DECLARE
   v_rows mutation_v1[];
@@ -178,7 +179,9 @@ BEGIN
   v_now := clock_timestamp();
   v_mtime := v_now;
 
-  SELECT array_agg(range_state(m.vnode) ORDER BY m.i),
+  -- range_state, written out: a call per row would cost as much as the rest of the row. shard_range_pkey
+  SELECT array_agg(COALESCE((SELECT CASE WHEN s.hi >= m.vnode THEN s.state END FROM shard_range s
+                             WHERE s.lo <= m.vnode ORDER BY s.lo DESC LIMIT 1), 'none') ORDER BY m.i),
          array_agg(m.rank ORDER BY m.i)
   INTO v_fence, v_rank
   FROM (SELECT u.vnode, u.i, (dense_rank() OVER (ORDER BY u.vnode, u.path_hash))::int AS rank
