@@ -1,5 +1,5 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import {
   closeSync,
   existsSync,
@@ -11,12 +11,12 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Logger } from 'pino';
 import { MantaError } from '../errors/manta-error.ts';
+import { makeSocketDirectory, removeSocketDirectory } from '../socket-directory/socket-directory.ts';
 import { chooseAccount, giveTo, type ServerAccount } from './account.ts';
 import { findBinaries, type PostgresBinaries } from './binaries.ts';
 import { recordedPid, stopLeftovers } from './leftovers.ts';
@@ -46,7 +46,6 @@ export interface PostgresProcess {
   stop(): Promise<void>;
 }
 
-const SOCKET_PATH_BYTES = 100;
 const PORT = 5432;
 const START_WITHIN_MS = 30_000;
 const STOP_WITHIN_MS = 20_000;
@@ -73,11 +72,13 @@ export async function startPostgres(deps: { logger: Logger }, config: PostgresCo
   const dir = realpathSync(config.dir);
   const dataDir = join(dir, 'data');
   const binaries = findBinaries();
-  const account = chooseAccount([dataDir, binaries.postgres]);
+  const account = chooseAccount([dir, binaries.postgres]);
   const leftovers = await stopLeftovers(dataDir);
   if (leftovers > 0)
     deps.logger.warn({ processes: leftovers, dataDir }, 'ended a postgres left over from a killed region');
-  const socketDir = makeSocketDirectory(dir, account);
+  const beside = join(dir, 'socket');
+  const socketDir = makeSocketDirectory(beside, `.s.PGSQL.${PORT}.lock`, account.uid);
+  giveTo(account, socketDir);
   giveTo(account, dir);
   const password = await createCluster(dir, binaries, account);
   const child = launch(dir, socketDir, config.settings ?? {}, binaries, account);
@@ -90,19 +91,11 @@ export async function startPostgres(deps: { logger: Logger }, config: PostgresCo
     connection: { host: socketDir, port: PORT, user: 'postgres', password },
     pid: child.pid as number,
     exited,
-    stop: () => stop(child, exited),
+    stop: async () => {
+      await stop(child, exited);
+      removeSocketDirectory(socketDir, beside);
+    },
   };
-}
-
-function makeSocketDirectory(dir: string, account: ServerAccount): string {
-  const beside = join(dir, 'socket');
-  const fits = Buffer.byteLength(join(beside, `.s.PGSQL.${PORT}.lock`)) <= SOCKET_PATH_BYTES;
-  const socketDir = fits
-    ? beside
-    : join(tmpdir(), `manta-${createHash('sha256').update(dir).digest('hex').slice(0, 16)}`);
-  mkdirSync(socketDir, { recursive: true, mode: 0o700 });
-  giveTo(account, socketDir);
-  return socketDir;
 }
 
 /** Returns the superuser's password. A cluster appears under its name only when it is complete. */

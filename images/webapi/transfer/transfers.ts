@@ -30,8 +30,14 @@ const MIB = 1_048_576;
 /** Milliseconds a view may be old when a placement failed on it and is tried once more. */
 const FRESH_MS = 1_000;
 
-/** The storage tier for webapi's handlers: placement, uploads to all copies at once, downloads from any. */
-export function createTransfers(deps: TransferDeps, config: TransferConfig): Transfers {
+/**
+ * The storage tier for webapi's handlers: placement, uploads to all copies at once, downloads from any. `refresh` looks
+ * at the registry of storage nodes now instead of at the next interval; it never rejects.
+ */
+export function createTransfers(
+  deps: TransferDeps,
+  config: TransferConfig,
+): Transfers & { refresh(): Promise<void> } {
   const view = createNodeView(deps, config);
   const metrics = createTransferMetrics(deps.registry);
   const uploads = new HttpAgent({
@@ -153,6 +159,7 @@ export function createTransfers(deps: TransferDeps, config: TransferConfig): Tra
     openDownload: (request, reread, signal) =>
       openDownload({ ...deps, view, dispatcher: downloads, metrics }, request, reread, signal),
     canWrite: () => view.candidates(true).length > 0,
+    refresh: () => view.refresh(0),
     async close() {
       await view.close();
       uploads.destroy();
