@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
-import { MantaError } from '../../lib/errors/manta-error.ts';
+import { codeOf, MantaError } from '../../lib/errors/manta-error.ts';
 import type { Delivery } from '../../lib/region-token/region-token.ts';
 import type { Volume } from './volume.ts';
 
@@ -59,8 +59,7 @@ async function openObject(volume: Volume, object: { creator: string; objectId: s
   try {
     file = await open(volume.objectPath(object.creator, object.objectId), 'r');
   } catch (cause) {
-    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
-    if (code === 'ENOENT') throw new MantaError('ObjectNotFound', 'no such object on this node', { cause });
+    if (codeOf(cause) === 'ENOENT') throw new MantaError('ObjectNotFound', 'no such object on this node', { cause });
     throw new MantaError('InternalError', 'the object cannot be read', { cause });
   }
   if ((await file.stat()).isFile()) return file;

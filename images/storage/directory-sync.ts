@@ -1,12 +1,11 @@
-import { open } from 'node:fs/promises';
-
 /** Makes the entries of directories durable; callers that arrive while a sync runs share the next one. */
 export interface DirectorySync {
   /** Resolves when everything that was in `dir` at the time of the call will survive a power cut. */
   sync(dir: string): Promise<void>;
 }
 
-export function createDirectorySync(syncNow: (dir: string) => Promise<void> = fsyncDirectory): DirectorySync {
+/** `syncNow` starts one sync of a directory. */
+export function createDirectorySync(syncNow: (dir: string) => Promise<void>): DirectorySync {
   const running = new Map<string, Promise<void>>();
   const waiting = new Map<string, Promise<void>>();
 
@@ -34,13 +33,4 @@ export function createDirectorySync(syncNow: (dir: string) => Promise<void> = fs
       return next;
     },
   };
-}
-
-async function fsyncDirectory(dir: string): Promise<void> {
-  const handle = await open(dir, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

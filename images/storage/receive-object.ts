@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Readable } from 'node:stream';
-import { MantaError } from '../../lib/errors/manta-error.ts';
+import { codeOf, MantaError } from '../../lib/errors/manta-error.ts';
 import type { Claim } from './space.ts';
 import type { Volume } from './volume.ts';
 
@@ -42,7 +42,7 @@ export async function beginReception(volume: Volume, expected: ExpectedObject): 
   const temporary = volume.temporaryPath();
   let file: FileHandle;
   try {
-    file = await open(temporary, 'wx', 0o644);
+    file = await volume.files.create(temporary);
   } catch (cause) {
     throw new MantaError('Unavailable', 'the volume takes no writes', { cause });
   }
@@ -131,7 +131,7 @@ function checkBody(stored: StoredObject, expected: ExpectedObject): void {
 /** After a failed sync the kernel may have dropped the dirty pages, and a second one would report false success. */
 async function syncFile(volume: Volume, file: FileHandle): Promise<void> {
   try {
-    await file.sync();
+    await volume.files.syncFile(file);
   } catch (cause) {
     volume.takeOutOfService('a file could not be synced');
     throw cause;
@@ -141,7 +141,7 @@ async function syncFile(volume: Volume, file: FileHandle): Promise<void> {
 async function publish(volume: Volume, temporary: string, { creator, objectId }: ExpectedObject): Promise<void> {
   await volume.creatorDirectory(creator);
   const path = volume.objectPath(creator, objectId);
-  await rename(temporary, path);
+  await volume.files.rename(temporary, path);
   try {
     await volume.directories.sync(dirname(path));
   } catch (cause) {
@@ -152,7 +152,7 @@ async function publish(volume: Volume, temporary: string, { creator, objectId }:
 
 function storageError(error: unknown): unknown {
   if (error instanceof MantaError) return error;
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  const code = codeOf(error);
   if (code === 'ENOSPC' || code === 'EDQUOT') {
     return new MantaError('NotEnoughSpace', 'the volume is full', { cause: error });
   }

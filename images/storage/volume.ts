@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm, statfs } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { MantaError } from '../../lib/errors/manta-error.ts';
+import { codeOf, MantaError } from '../../lib/errors/manta-error.ts';
 import { createDirectorySync, type DirectorySync } from './directory-sync.ts';
+import { systemFiles, type VolumeFiles } from './volume-files.ts';
 
 /** Layout of volumes that this program reads and writes (metadata.md §14.2). */
 const LAYOUT = 1;
@@ -21,6 +22,7 @@ export interface Capacity {
 export interface Volume {
   readonly dir: string;
   readonly identity: Identity;
+  readonly files: VolumeFiles;
   readonly directories: DirectorySync;
   temporaryPath(): string;
   objectPath(creator: string, objectId: string): string;
@@ -38,10 +40,10 @@ export interface Volume {
  * alone, so none of them is in progress. An empty directory becomes a volume with a fresh incarnation. Throws MantaError
  * `ForeignVolume` for the volume of another node, of another layout, or for a directory that holds other things.
  */
-export async function openVolume(dir: string, storageId: string): Promise<Volume> {
-  const directories = createDirectorySync();
+export async function openVolume(dir: string, storageId: string, files: VolumeFiles = systemFiles): Promise<Volume> {
+  const directories = createDirectorySync(files.syncDirectory);
   await mkdir(dir, { recursive: true });
-  const identity = (await readIdentity(dir)) ?? (await createIdentity(dir, storageId, directories));
+  const identity = (await readIdentity(dir)) ?? (await createIdentity(dir, storageId, files));
   if (identity.storageId !== storageId) {
     throw new MantaError('ForeignVolume', `${dir} is the volume of ${identity.storageId}, not of ${storageId}`);
   }
@@ -58,6 +60,7 @@ export async function openVolume(dir: string, storageId: string): Promise<Volume
   return {
     dir,
     identity,
+    files,
     directories,
     temporaryPath: () => join(temporaries, randomUUID()),
     objectPath: (creator, objectId) => join(dir, creator, objectId),
@@ -65,7 +68,7 @@ export async function openVolume(dir: string, storageId: string): Promise<Volume
       let made = creators.get(creator);
       if (made === undefined) {
         // Synced once by every process, because a predecessor may have died between making and syncing it.
-        made = makeDirectory(dir, creator, directories);
+        made = makeDirectory(dir, creator, files, directories);
         if (creators.size >= MAX_KNOWN_CREATORS) creators.clear();
         creators.set(creator, made);
         made.catch(() => creators.delete(creator));
@@ -89,11 +92,14 @@ export async function openVolume(dir: string, storageId: string): Promise<Volume
 
 const MAX_KNOWN_CREATORS = 100_000;
 
-async function makeDirectory(parent: string, name: string, directories: DirectorySync): Promise<string> {
+async function makeDirectory(
+  parent: string,
+  name: string,
+  files: VolumeFiles,
+  directories: DirectorySync,
+): Promise<string> {
   const path = join(parent, name);
-  await mkdir(path).catch(error => {
-    if (error.code !== 'EEXIST') throw error;
-  });
+  await files.makeDirectory(path);
   await directories.sync(parent);
   return path;
 }
@@ -103,7 +109,7 @@ async function readIdentity(dir: string): Promise<Identity | undefined> {
   try {
     text = await readFile(join(dir, 'identity.json'), 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (codeOf(error) === 'ENOENT') return undefined;
     throw error;
   }
   try {
@@ -113,7 +119,7 @@ async function readIdentity(dir: string): Promise<Identity | undefined> {
   }
 }
 
-async function createIdentity(dir: string, storageId: string, directories: DirectorySync): Promise<Identity> {
+async function createIdentity(dir: string, storageId: string, files: VolumeFiles): Promise<Identity> {
   const unfinished = join(dir, 'identity.json.new');
   await rm(unfinished, { force: true });
   const strangers = (await readdir(dir)).filter(name => name !== 'lost+found');
@@ -121,14 +127,14 @@ async function createIdentity(dir: string, storageId: string, directories: Direc
     throw new MantaError('ForeignVolume', `${dir} holds ${strangers[0]} but no identity.json: not an empty volume`);
   }
   const identity = { storageId, incarnation: randomUUID(), layout: LAYOUT };
-  const file = await open(unfinished, 'wx', 0o644);
+  const file = await files.create(unfinished);
   try {
     await file.writeFile(`${JSON.stringify(identity)}\n`);
-    await file.sync();
+    await files.syncFile(file);
   } finally {
     await file.close();
   }
-  await rename(unfinished, join(dir, 'identity.json'));
-  await directories.sync(dir);
+  await files.rename(unfinished, join(dir, 'identity.json'));
+  await files.syncDirectory(dir);
   return identity;
 }
