@@ -3,7 +3,7 @@ import type { Volume } from './volume.ts';
 
 /** Free space as uploads may use it: the file system's figure less what running uploads have announced. */
 export interface Space {
-  /** Sets bytes aside, or throws MantaError `NotEnoughSpace`. The claim is given back with `release`. */
+  /** Sets bytes aside, or throws MantaError `NotEnoughSpace` or `Unavailable`. Give the claim back with `release`. */
   claim(bytes: number): Promise<Claim>;
 }
 
@@ -22,7 +22,7 @@ export function createSpace(deps: { volume: Volume; monotonic: () => number }, f
 
   function available(): Promise<number> {
     if (look === undefined || deps.monotonic() - look.at > LOOK_MS) {
-      look = { at: deps.monotonic(), avail: deps.volume.capacity().then(({ availBytes }) => availBytes) };
+      look = { at: deps.monotonic(), avail: lookAt(deps.volume) };
       look.avail.catch(() => {
         look = undefined;
       });
@@ -50,6 +50,14 @@ export function createSpace(deps: { volume: Volume; monotonic: () => number }, f
       };
     },
   };
+}
+
+async function lookAt(volume: Volume): Promise<number> {
+  try {
+    return (await volume.capacity()).availBytes;
+  } catch (cause) {
+    throw new MantaError('Unavailable', 'the volume does not answer', { cause });
+  }
 }
 
 function notEnough(bytes: number): MantaError {
