@@ -42,50 +42,59 @@ export function place(candidates: readonly Candidate[], request: PlacementReques
 
 function placeAmong(candidates: readonly Candidate[], request: PlacementRequest, random: () => number): Placement {
   const { held, excluded, needBytes, multiDc } = request;
-  const chosen: Candidate[] = [];
-  const taken = () => [...held, ...chosen];
-  const eligible = candidates.filter(
-    node =>
-      !excluded.has(node.nodeNo) && !held.some(other => other.nodeNo === node.nodeNo) && node.freeBytes >= needBytes,
-  );
-  const isFit = (node: Candidate) =>
-    !taken().some(
-      other =>
-        other.nodeNo === node.nodeNo ||
-        (!request.allowSharedFailureDomain &&
-          other.datacenter === node.datacenter &&
-          other.failureDomain === node.failureDomain),
-    );
-  while (chosen.length < request.copies) {
-    const fit = eligible.filter(isFit);
-    const datacenter = leastUsed(
-      distinct(fit.map(node => node.datacenter)),
-      taken().map(node => node.datacenter),
-      random,
-    );
-    const inside = fit.filter(node => node.datacenter === datacenter);
-    const domain = leastUsed(
-      distinct(inside.map(node => node.failureDomain)),
-      taken().map(node => node.failureDomain),
-      random,
-    );
-    const node = weighted(
-      inside.filter(candidate => candidate.failureDomain === domain),
+  const total = held.length + request.copies;
+  const taken = [...held];
+  const eligible = candidates.filter(node => !excluded.has(node.nodeNo) && node.freeBytes >= needBytes);
+  while (taken.length < total) {
+    const node = pick(
+      eligible.filter(candidate => isFit(candidate, taken, request)),
+      taken,
       needBytes,
       random,
     );
     if (node === undefined) {
-      return {
-        kind: 'not_enough_space',
-        why: `${taken().length} of ${held.length + request.copies} copies could be placed`,
-      };
+      return { kind: 'not_enough_space', why: `${taken.length} of ${total} copies could be placed` };
     }
-    chosen.push(node);
+    taken.push(node);
   }
-  if (multiDc && held.length + request.copies > 1 && distinct(taken().map(node => node.datacenter)).length < 2) {
+  if (multiDc && total > 1 && distinct(taken.map(node => node.datacenter)).length < 2) {
     return { kind: 'not_enough_space', why: 'only one datacenter has space' };
   }
-  return { kind: 'placed', nodes: chosen };
+  return { kind: 'placed', nodes: taken.slice(held.length) };
+}
+
+function isFit(node: Candidate, taken: readonly Candidate[], request: PlacementRequest): boolean {
+  return !taken.some(
+    other => other.nodeNo === node.nodeNo || (!request.allowSharedFailureDomain && sharesFailureDomain(node, other)),
+  );
+}
+
+function pick(
+  fit: readonly Candidate[],
+  taken: readonly Candidate[],
+  needBytes: number,
+  random: () => number,
+): Candidate | undefined {
+  const datacenter = leastUsed(
+    distinct(fit.map(node => node.datacenter)),
+    taken.map(node => node.datacenter),
+    random,
+  );
+  const inside = fit.filter(node => node.datacenter === datacenter);
+  const healthy = prefer(inside, node => !node.demoted);
+  const apart = prefer(healthy, node => !taken.some(other => sharesFailureDomain(node, other)));
+  return weighted(apart, needBytes, random);
+}
+
+/** Failure domains are named within their datacenter. */
+function sharesFailureDomain(a: Candidate, b: Candidate): boolean {
+  return a.datacenter === b.datacenter && a.failureDomain === b.failureDomain;
+}
+
+/** Those that are better, or all when none is. */
+function prefer(nodes: readonly Candidate[], isBetter: (node: Candidate) => boolean): readonly Candidate[] {
+  const better = nodes.filter(isBetter);
+  return better.length > 0 ? better : nodes;
 }
 
 /** Of the names used least so far, any. */
