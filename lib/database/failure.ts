@@ -1,4 +1,5 @@
-import { codeOf, MantaError } from '../errors/manta-error.ts';
+import pg from 'pg';
+import { MantaError } from '../errors/manta-error.ts';
 
 /**
  * What a failed statement means for its caller (metadata.md §12.12):
@@ -47,11 +48,9 @@ const KIND_OF_STATE: Readonly<Record<string, FailureKind>> = {
 /** Classifies what a statement that was sent to the server threw. */
 export function statementFailure(error: unknown): DatabaseError {
   if (error instanceof DatabaseError) return error;
-  const state = codeOf(error);
   const message = error instanceof Error ? error.message : String(error);
-  if (state === undefined || !/^[0-9A-Z]{5}$/.test(state)) {
-    return new DatabaseError('unknown', `connection lost: ${message}`, { cause: error });
-  }
+  const state = error instanceof pg.DatabaseError ? error.code : undefined;
+  if (state === undefined) return new DatabaseError('unknown', `connection lost: ${message}`, { cause: error });
   const kind = KIND_OF_STATE[state] ?? (state.startsWith('08') ? 'unknown' : 'rejected');
   return new DatabaseError(kind, message, { cause: error, sqlState: state });
 }

@@ -97,6 +97,9 @@ export function createPool(deps: { logger: Logger; clock: Clock }, target: Conne
         // For a server that went silent: its own timeouts come first.
         query_timeout: config.statementTimeoutMs + SILENCE_MS,
       });
+      // The server's farewell may come in the same packet as what completes the connection, before anybody listens. The
+      // next statement meets the broken connection in any case.
+      this.on('error', () => {});
     }
   }
   const connections = new pg.Pool({
