@@ -171,17 +171,23 @@ export function createPool(deps: { logger: Logger; clock: Clock }, target: Conne
       try {
         client = await connect();
         const held = client;
-        // Without a listener the loss of a connection between two statements would end the process.
+        // Lost between two statements.
         const onError = () => {
           broken = true;
         };
         held.on('error', onError);
+        const query: Session['query'] = async (text, params = []) => {
+          try {
+            return await run(held, text, params);
+          } catch (error) {
+            // The connection is gone or going, or leads to a server that is no longer the primary.
+            broken ||= error instanceof DatabaseError && (error.kind === 'unknown' || error.sqlState === '25006');
+            throw error;
+          }
+        };
         try {
           signal.throwIfAborted();
-          return await body({ query: (text, params = []) => run(held, text, params) });
-        } catch (error) {
-          broken ||= error instanceof DatabaseError && (error.kind === 'unknown' || error.sqlState === '25006');
-          throw error;
+          return await body({ query });
         } finally {
           held.off('error', onError);
         }
