@@ -1,4 +1,3 @@
-import { userInfo } from 'node:os';
 import { MantaError } from '../../lib/errors/manta-error.ts';
 import { systemClock } from '../../lib/lifecycle/clock.ts';
 import { type AdminClient, createAdminClient } from './admin-client.ts';
@@ -15,7 +14,7 @@ async function connect(dir: string): Promise<AdminClient> {
   }
   const tokens = createRegionTokens(region.name, await loadRegionKey(dir), systemClock);
   return createAdminClient({
-    signer: tokens.signerFor(`cli/${userInfo().username}`),
+    signer: tokens.signerFor(`cli/${process.getuid?.() ?? 0}`),
     internalUrl: `http://127.0.0.1:${region.ports.internal}`,
   });
 }

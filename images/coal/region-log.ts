@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, openSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type DestinationStream, type Logger, pino } from 'pino';
 
@@ -19,7 +19,9 @@ export function openRegionLog(dir: string): RegionLog {
   mkdirSync(logs, { recursive: true, mode: 0o700 });
   const path = join(logs, 'region.log');
   putAside(path);
-  const file = pino.destination({ dest: path, mode: 0o600, sync: false, minLength: 4096, periodicFlush: 500 });
+  // Opened here, because a file that opens in the background cannot be flushed by a start that fails early.
+  const dest = openSync(path, 'a', 0o600);
+  const file = pino.destination({ dest, sync: false, minLength: 4096, periodicFlush: 500 });
   const logger = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime }, file as DestinationStream);
   return { logger, path, flush: () => file.flushSync() };
 }

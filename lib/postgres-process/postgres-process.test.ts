@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -8,10 +8,22 @@ import { findBinaries } from './binaries.ts';
 import { type PostgresConnection, startPostgres } from './postgres-process.ts';
 
 const logger = pino({ level: 'silent' });
+const asRoot = process.getuid?.() === 0 ? it : it.skip;
 let dir: string;
 
+let base: string;
+beforeAll(async () => {
+  base = mkdtempSync(join(tmpdir(), 'manta-postgres-process-'));
+  // initdb takes most of the time: it runs once, and every test gets a copy.
+  const server = await startPostgres({ logger }, { dir: join(base, 'template') });
+  await server.stop();
+});
+afterAll(() => {
+  rmSync(base, { recursive: true, force: true });
+});
 beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), 'manta-postgres-process-'));
+  dir = mkdtempSync(join(base, 'test-'));
+  execFileSync('cp', ['-a', `${join(base, 'template')}/.`, dir]);
 });
 afterEach(() => {
   rmSync(dir, { recursive: true, force: true });
@@ -103,6 +115,7 @@ describe('startPostgres', () => {
 
   it('begins anew after an initdb that was interrupted', async () => {
     const unfinished = join(dir, 'data.unfinished');
+    rmSync(join(dir, 'data'), { recursive: true });
     execFileSync('mkdir', ['-p', unfinished]);
     writeFileSync(join(unfinished, 'PG_VERSION'), '18\n');
     const server = await startPostgres({ logger }, { dir });
@@ -119,20 +132,53 @@ describe('startPostgres', () => {
 
   it('moves the socket to where its path is short enough', async () => {
     const deep = join(dir, 'd'.repeat(90));
+    execFileSync('cp', ['-a', join(base, 'template'), deep]);
     const server = await startPostgres({ logger }, { dir: deep });
     try {
       expect(server.connection.host.startsWith(deep)).toBe(false);
       expect(await query(server.connection, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
     } finally {
       await server.stop();
-      rmSync(server.connection.host, { recursive: true, force: true });
     }
+    expect(existsSync(server.connection.host)).toBe(false);
   });
 
   it('says what PostgreSQL said when it does not start', async () => {
     await expect(startPostgres({ logger }, { dir, settings: { shared_buffers: 'nonsense' } })).rejects.toThrow(
       /shared_buffers/,
     );
+  });
+});
+
+describe('a server that root starts', () => {
+  asRoot('runs as somebody else', async () => {
+    chmodSync(base, 0o755);
+    const server = await startPostgres({ logger }, { dir });
+    expect(statSync(`/proc/${server.pid}`).uid).not.toBe(0);
+    await server.stop();
+  });
+
+  asRoot('works below directories that nobody else may enter', async () => {
+    chmodSync(base, 0o700);
+    const server = await startPostgres({ logger }, { dir });
+    try {
+      expect(await query(server.connection, 'SELECT 1 AS one')).toEqual([{ one: 1 }]);
+    } finally {
+      await server.stop();
+    }
+  });
+
+  asRoot('says what to do where that is impossible', () => {
+    chmodSync(base, 0o700);
+    const script = `
+      import { chooseAccount } from ${JSON.stringify(join(import.meta.dirname, 'account.ts'))};
+      try { chooseAccount([${JSON.stringify(dir)}]) } catch (error) { console.log(error.message) }`;
+    const output = execFileSync(process.execPath, ['--input-type=module', '--no-warnings', '-e', script], {
+      encoding: 'utf8',
+      // Neither unshare nor setpriv are found there.
+      env: { PATH: dir },
+    });
+    expect(output).toMatch(/other users may not enter .*run as an ordinary user/);
   });
 });
 

@@ -135,7 +135,10 @@ function launch(
   const options = Object.entries({ ...DEFAULTS, unix_socket_directories: socketDir, ...settings });
   const flags = options.flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   const [program, args] = commandLine(account, binaries.postgres, ['-D', join(dir, 'data'), ...flags]);
-  const log = openSync(join(dir, 'postgres.log'), 'w', 0o600);
+  const path = join(dir, 'postgres.log');
+  // The last run's stays for one more: it may say why that one ended.
+  if (existsSync(path)) renameSync(path, `${path}.1`);
+  const log = openSync(path, 'w', 0o600);
   try {
     return spawn(program, args, { cwd: dir, detached: true, stdio: ['ignore', log, log], ...identityOf(account) });
   } finally {
