@@ -36,6 +36,8 @@ export interface Reception {
 
 /** Body bytes collected before they are written with one call. */
 const BATCH_BYTES = 1 << 20;
+/** Body bytes after which a sync is started while the next ones arrive. */
+const SYNC_BYTES = 64 << 20;
 
 /** Opens the temporary file. Throws MantaError `Unavailable` when the volume does not take it. */
 export async function beginReception(volume: Volume, expected: ExpectedObject): Promise<Reception> {
@@ -54,9 +56,9 @@ export async function beginReception(volume: Volume, expected: ExpectedObject): 
     discard,
     async store(body, claim) {
       try {
-        const stored = await writeBody(file, body, claim);
+        const stored = await writeBody(volume, file, body, claim);
         checkBody(stored, expected);
-        await syncFile(volume, file);
+        await volume.files.syncFile(file);
         await file.close();
         await publish(volume, temporary, expected);
         return stored;
@@ -69,22 +71,21 @@ export async function beginReception(volume: Volume, expected: ExpectedObject): 
 }
 
 /** Writes while the next batch arrives, so that disk and network work at the same time; holds two batches at most. */
-async function writeBody(file: FileHandle, body: Readable, claim: Claim): Promise<StoredObject> {
+async function writeBody(volume: Volume, file: FileHandle, body: Readable, claim: Claim): Promise<StoredObject> {
   const hash = createHash('md5');
+  const disk = createBodyFile(volume, file, claim);
   let bytes = 0;
   let batch: Buffer[] = [];
   let batchBytes = 0;
-  let writing: Promise<void> = Promise.resolve();
   const flush = async () => {
-    await writing;
-    writing = writeAll(file, batch, claim);
-    // Awaited at the next flush; until then nobody else may see the rejection.
-    writing.catch(() => {});
+    const full = batch;
     batch = [];
     batchBytes = 0;
+    await disk.write(full);
   };
   try {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
+    // Left whole on failure, because the answer travels over the same connection.
+    for await (const chunk of body.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       hash.update(chunk);
       bytes += chunk.length;
       batch.push(chunk);
@@ -93,20 +94,58 @@ async function writeBody(file: FileHandle, body: Readable, claim: Claim): Promis
     }
     if (batchBytes > 0) await flush();
   } finally {
-    // The file must not be closed under a write.
-    await writing.catch(() => {});
+    await disk.settle();
   }
-  await writing;
+  await disk.finish();
   return { bytes, md5: hash.digest('base64') };
 }
 
-async function writeAll(file: FileHandle, batch: readonly Buffer[], claim: Claim): Promise<void> {
+/**
+ * The file as the body flows in: one write and one sync at most are under way. Without the syncs in between, the last
+ * one, for which webapi waits with a deadline, would have all of a large body to write.
+ */
+function createBodyFile(volume: Volume, file: FileHandle, claim: Claim) {
+  let writing = Promise.resolve();
+  let syncing = Promise.resolve();
+  let unsynced = 0;
+  const writeAndSync = async (batch: readonly Buffer[]) => {
+    unsynced += await writeAll(file, batch, claim);
+    if (unsynced < SYNC_BYTES) return;
+    await syncing;
+    unsynced = 0;
+    syncing = volume.files.syncFile(file);
+    syncing.catch(() => {});
+  };
+  return {
+    /** Resolves when the batch before this one is written. */
+    async write(batch: readonly Buffer[]): Promise<void> {
+      await writing;
+      writing = writeAndSync(batch);
+      // Awaited at the next write; until then nobody else may see the rejection.
+      writing.catch(() => {});
+    },
+    async finish(): Promise<void> {
+      await writing;
+      await syncing;
+    },
+    /** Resolves, whatever went wrong, when the file may be closed. */
+    async settle(): Promise<void> {
+      await writing.catch(() => {});
+      await syncing.catch(() => {});
+    },
+  };
+}
+
+async function writeAll(file: FileHandle, batch: readonly Buffer[], claim: Claim): Promise<number> {
   let rest = batch;
+  let total = 0;
   while (rest.length > 0) {
     const { bytesWritten } = await file.writev(rest as Buffer[]);
     await claim.wrote(bytesWritten);
+    total += bytesWritten;
     rest = withoutFirst(rest, bytesWritten);
   }
+  return total;
 }
 
 function withoutFirst(batch: readonly Buffer[], bytes: number): readonly Buffer[] {
@@ -128,26 +167,11 @@ function checkBody(stored: StoredObject, expected: ExpectedObject): void {
   }
 }
 
-/** After a failed sync the kernel may have dropped the dirty pages, and a second one would report false success. */
-async function syncFile(volume: Volume, file: FileHandle): Promise<void> {
-  try {
-    await volume.files.syncFile(file);
-  } catch (cause) {
-    volume.takeOutOfService('a file could not be synced');
-    throw cause;
-  }
-}
-
 async function publish(volume: Volume, temporary: string, { creator, objectId }: ExpectedObject): Promise<void> {
   await volume.creatorDirectory(creator);
   const path = volume.objectPath(creator, objectId);
   await volume.files.rename(temporary, path);
-  try {
-    await volume.directories.sync(dirname(path));
-  } catch (cause) {
-    volume.takeOutOfService('a directory could not be synced');
-    throw cause;
-  }
+  await volume.directories.sync(dirname(path));
 }
 
 function storageError(error: unknown): unknown {

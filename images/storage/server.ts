@@ -30,7 +30,7 @@ const STATUS: Readonly<Record<string, number>> = {
 };
 
 /** Headers carry read grants, which carry an object's headers: more than clients may send. */
-const MAX_HEADER_BYTES = 128 * 1024;
+const MAX_HEADER_BYTES = 256 * 1024;
 
 /** The node's HTTP server (metadata.md §14.1). Every request needs a token; the caller starts and stops it. */
 export function createStorageServer(deps: StorageServerDeps, config: { readonly uploadIdleMs: number }): Server {
@@ -42,6 +42,10 @@ export function createStorageServer(deps: StorageServerDeps, config: { readonly 
   });
   const onRequest = (request: IncomingMessage, response: ServerResponse, expectsContinue: boolean) => {
     const started = performance.now();
+    response.once('close', () => {
+      // After the close of the server, which ends idle connections only, nobody else would end this one.
+      if (!server.listening) request.socket.end();
+    });
     handle(deps, config, { request, response, expectsContinue })
       .catch(error => fail(deps, request, response, error))
       .finally(() => {

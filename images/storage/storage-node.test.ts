@@ -4,7 +4,7 @@ import { request as httpRequest } from 'node:http';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { request } from 'undici';
-import { aGrant, startTestStorageNode, type TestStorageNode, testSigner } from './testing.ts';
+import { aGrant, eventually, startTestStorageNode, type TestStorageNode, testSigner } from './testing.ts';
 
 let node: TestStorageNode;
 
@@ -114,17 +114,15 @@ describe('PUT', () => {
 
   it('cut half way leaves nothing', async () => {
     const grant = aGrant(node.storageId, 'put');
-    await new Promise<void>(resolve => {
-      const outgoing = httpRequest(node.baseUrl + grant.path, {
-        method: 'PUT',
-        headers: { authorization: grant.authorization, 'content-length': 5_000_000 },
-      });
-      outgoing.on('error', () => {});
-      outgoing.on('close', resolve);
-      outgoing.write(Buffer.alloc(3_000_000), () => outgoing.destroy());
+    const outgoing = httpRequest(node.baseUrl + grant.path, {
+      method: 'PUT',
+      headers: { authorization: grant.authorization, 'content-length': 5_000_000 },
     });
-    for (let i = 0; (await node.temporaries()).length > 0 && i < 200; i += 1) await new Promise(r => setTimeout(r, 10));
-    expect(await node.temporaries()).toEqual([]);
+    outgoing.on('error', () => {});
+    outgoing.write(Buffer.alloc(3_000_000));
+    await eventually(async () => expect(await node.temporaries()).toHaveLength(1));
+    outgoing.destroy();
+    await eventually(async () => expect(await node.temporaries()).toEqual([]));
     await expect(stat(join(node.dir, grant.creator, grant.objectId))).rejects.toThrow();
   });
 });

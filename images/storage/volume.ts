@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, statfs } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readdir, readFile, rm, stat, statfs } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { z } from 'zod';
 import { codeOf, MantaError } from '../../lib/errors/manta-error.ts';
 import { createDirectorySync, type DirectorySync } from './directory-sync.ts';
@@ -30,9 +30,8 @@ export interface Volume {
   creatorDirectory(creator: string): Promise<string>;
   /** Asks the file system; throws where it does not answer. */
   capacity(): Promise<Capacity>;
-  /** Why nothing is written any more, until a restart: a failed sync may have lost dirty pages for good. */
+  /** Why nothing is written any more, until a restart: a sync that failed may have lost dirty pages for good. */
   outOfService(): string | undefined;
-  takeOutOfService(why: string): void;
 }
 
 /**
@@ -40,10 +39,15 @@ export interface Volume {
  * alone, so none of them is in progress. An empty directory becomes a volume with a fresh incarnation. Throws MantaError
  * `ForeignVolume` for the volume of another node, of another layout, or for a directory that holds other things.
  */
-export async function openVolume(dir: string, storageId: string, files: VolumeFiles = systemFiles): Promise<Volume> {
+export async function openVolume(dir: string, storageId: string, system: VolumeFiles = systemFiles): Promise<Volume> {
+  let outOfService: string | undefined;
+  // Once a sync has failed the kernel may have dropped the dirty pages, and a second one would report false success.
+  const files = watchSyncs(system, what => {
+    outOfService ??= `${what} could not be synced`;
+  });
   const directories = createDirectorySync(files.syncDirectory);
   await mkdir(dir, { recursive: true });
-  const identity = (await readIdentity(dir)) ?? (await createIdentity(dir, storageId, files));
+  const identity = (await readIdentity(dir)) ?? (await createIdentity(dir, storageId, system));
   if (identity.storageId !== storageId) {
     throw new MantaError('ForeignVolume', `${dir} is the volume of ${identity.storageId}, not of ${storageId}`);
   }
@@ -56,7 +60,6 @@ export async function openVolume(dir: string, storageId: string, files: VolumeFi
   await directories.sync(dir);
 
   const creators = new Map<string, Promise<string>>();
-  let outOfService: string | undefined;
   return {
     dir,
     identity,
@@ -84,13 +87,26 @@ export async function openVolume(dir: string, storageId: string, files: VolumeFi
       };
     },
     outOfService: () => outOfService,
-    takeOutOfService(why) {
-      outOfService ??= why;
-    },
   };
 }
 
 const MAX_KNOWN_CREATORS = 100_000;
+
+function watchSyncs(files: VolumeFiles, onFailure: (what: string) => void): VolumeFiles {
+  const watch = async (what: string, sync: Promise<void>) => {
+    try {
+      await sync;
+    } catch (error) {
+      onFailure(what);
+      throw error;
+    }
+  };
+  return {
+    ...files,
+    syncFile: file => watch('a file', files.syncFile(file)),
+    syncDirectory: path => watch('a directory', files.syncDirectory(path)),
+  };
+}
 
 async function makeDirectory(
   parent: string,
@@ -136,5 +152,22 @@ async function createIdentity(dir: string, storageId: string, files: VolumeFiles
   }
   await files.rename(unfinished, join(dir, 'identity.json'));
   await files.syncDirectory(dir);
+  await syncParents(dir, files);
   return identity;
+}
+
+/** A volume in a new directory, perhaps in new directories, is as durable as these are. */
+async function syncParents(dir: string, files: VolumeFiles): Promise<void> {
+  const { dev } = await stat(dir);
+  let path = resolve(dir);
+  while (path !== dirname(path)) {
+    path = dirname(path);
+    if ((await stat(path)).dev !== dev) return;
+    try {
+      await files.syncDirectory(path);
+    } catch (error) {
+      // What this process may not even read it has not made.
+      if (codeOf(error) !== 'EACCES') throw error;
+    }
+  }
 }
