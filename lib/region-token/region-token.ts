@@ -62,7 +62,8 @@ const LEEWAY_S = 5;
 const LIFETIME_S = 60;
 /** Of tokens by which storage nodes authenticate their heartbeats. */
 export const NODE_TOKEN_LIFETIME_S = 7 * 86_400;
-const MAX_TOKEN_BYTES = 64 * 1024;
+/** A read grant carries all headers of an object: 64 KiB of them, which JSON and base64 make longer. */
+const MAX_TOKEN_BYTES = 192 * 1024;
 
 const headerSchema = z.object({ alg: z.literal('EdDSA'), kid: z.string() });
 const payloadSchema = z.object({

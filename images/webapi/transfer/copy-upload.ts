@@ -15,7 +15,7 @@ export interface CopyUpload {
   onFailure(listener: (error: MantaError) => void): void;
   /** Ends the body and resolves with the node's receipt. Throws MantaError as `Upload.send` does. */
   finish(): Promise<Receipt>;
-  /** True from the last byte sent until the node's refusal: its file may be in place. */
+  /** True from the last byte sent on, unless the node refused it: its file may be in place. */
   mayHaveStored(): boolean;
   destroy(): void;
 }
@@ -125,7 +125,8 @@ function copyUpload(
         const end = await outcome;
         if (end.kind === 'failed') throw failed(end.error);
         if (end.response.statusCode !== 201) {
-          stored = 'no';
+          // A node that fails (500) may have done so after its rename; one that refuses has done so before.
+          if (end.response.statusCode !== 500) stored = 'no';
           const why = await refusal(end.response);
           throw why.code === 'ContentMD5Mismatch' ? why : failed(why);
         }

@@ -27,6 +27,8 @@ export interface TransferDeps {
 
 const MAX_ATTEMPTS = 3;
 const MIB = 1_048_576;
+/** What a client may send with an object, at most, a node sends back; and a little of its own. */
+const MAX_HEADER_BYTES = 128 * 1024;
 /** Milliseconds a view may be old when a placement failed on it and is tried once more. */
 const FRESH_MS = 1_000;
 
@@ -34,10 +36,7 @@ const FRESH_MS = 1_000;
  * The storage tier for webapi's handlers: placement, uploads to all copies at once, downloads from any. `refresh` looks
  * at the registry of storage nodes now instead of at the next interval; it never rejects.
  */
-export function createTransfers(
-  deps: TransferDeps,
-  config: TransferConfig,
-): Transfers & { refresh(): Promise<void> } {
+export function createTransfers(deps: TransferDeps, config: TransferConfig): Transfers & { refresh(): Promise<void> } {
   const view = createNodeView(deps, config);
   const metrics = createTransferMetrics(deps.registry);
   const uploads = new HttpAgent({
@@ -53,6 +52,7 @@ export function createTransfers(
     keepAliveTimeout: 60_000,
     connect: { timeout: config.connectMs },
     headersTimeout: config.firstByteMs,
+    maxHeaderSize: MAX_HEADER_BYTES,
     bodyTimeout: config.answerMs,
   });
 
@@ -163,7 +163,7 @@ export function createTransfers(
     async close() {
       await view.close();
       uploads.destroy();
-      await downloads.close();
+      await downloads.destroy();
     },
   };
 }
