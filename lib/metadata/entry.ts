@@ -2,7 +2,7 @@ import { MantaError } from '../errors/manta-error.ts';
 import type { Entry, ListedEntry, Rev, Uuid } from './types.ts';
 
 /** What `entry_json` of the schema gives; absent values are left out. */
-interface EntryRow {
+export interface EntryRow {
   readonly kind: 'o' | 'd';
   readonly owner: Uuid;
   readonly creator: Uuid;
@@ -98,4 +98,3 @@ export function headersForRow(headers: Readonly<Record<string, string>>): Readon
 export function md5ForRow(md5: string): string {
   return `\\x${Buffer.from(md5, 'base64').toString('hex')}`;
 }
-export type { EntryRow };

@@ -1,4 +1,3 @@
-import type { Pool } from '../database/pool.ts';
 import type { MetadataConfig } from './config.ts';
 import { type EntryRow, entryFromRow, type ListItem, listedFromItem } from './entry.ts';
 import { sha256, vnodeOf } from './path.ts';
@@ -22,8 +21,7 @@ export function createReads(deps: { router: Router }, config: Pick<MetadataConfi
   ): Promise<Row> {
     const vnode = vnodeOf(dir);
     return deps.router.route(vnode, { deadlineMs: config.readMs, ...options }, async (shard, attempt) => {
-      const pool: Pool = shard.pool;
-      const rows = await pool.query<Row>(text, [vnode, sha256(dir), ...params], attempt.options);
+      const rows = await shard.pool.query<Row>(text, [vnode, sha256(dir), ...params], attempt.options);
       return rows[0] as Row;
     });
   }
