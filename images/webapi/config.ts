@@ -33,6 +33,8 @@ export const webapiConfigSchema = z.strictObject({
     .strictObject({
       /** Bytes of request line and headers; beyond: 431. */
       headerBytes: bytes.default(65_536),
+      /** Open connections; more are closed as they come. */
+      connections: z.int().positive().default(10_000),
       /** Entries of a directory; a PUT that would add one to more than these gets 409. */
       directoryEntries: z.int().positive().default(1_000_000),
       /** Requests worked on at once; 0 does not limit them. */
@@ -50,6 +52,8 @@ export const webapiConfigSchema = z.strictObject({
       headers: milliseconds.default(60_000),
       /** Idle time of a connection between two requests. */
       keepAlive: milliseconds.default(120_000),
+      /** Time for which nothing moves on a connection in the middle of a request, such as an answer nobody reads. */
+      stall: milliseconds.default(240_000),
       /** Between the first 503 of `/ping` and the end of accepting, so that balancers notice: 5,000 in Kubernetes. */
       lameDuck: z.int().nonnegative().default(0),
       /** Time that running requests have at shutdown. */

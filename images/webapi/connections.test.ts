@@ -1,12 +1,13 @@
 import { once } from 'node:events';
 import { readdir, rm } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { openRaw, type RawConnection, type TestClient } from './testing/client.ts';
 import { eventually, startRegion, type TestRegion, withRegion } from './testing/region.ts';
 
 const IDLE_MS = 400;
 const HEADERS_MS = 600;
+const STALL_MS = 900;
 
 let region: TestRegion;
 let alice: TestClient;
@@ -15,7 +16,7 @@ const opened: RawConnection[] = [];
 
 beforeAll(async () => {
   region = await startRegion({
-    timers: { headers: HEADERS_MS },
+    timers: { headers: HEADERS_MS, stall: STALL_MS },
     transfer: { clientIdleMs: IDLE_MS },
   });
   alice = await region.account();
@@ -257,6 +258,63 @@ describe('a read', () => {
     await eventually(() => record() !== undefined);
     expect(record()).toMatchObject({ res: { statusCode: 499 } });
     expect(Number(record()?.bytesOut)).toBeLessThan(30_000_000);
+  });
+});
+
+/** Starts a GET of a large object and stops reading after the first bytes. */
+async function aStalledReader(url: string, request: string): Promise<Socket> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  socket.on('error', () => {});
+  socket.write(request);
+  await once(socket, 'data');
+  socket.pause();
+  return socket;
+}
+
+test('an answer that nobody reads is given up', async () => {
+  const path = fresh();
+  await alice.put(path, Buffer.alloc(30_000_000));
+  const id = `stalled-${names}`;
+  const socket = await aStalledReader(region.url, head('GET', path, `x-request-id: ${id}`));
+  const record = () => region.log.find(line => line.req_id === id && line.audit === true);
+  await eventually(() => record() !== undefined);
+  expect(record()).toMatchObject({ res: { statusCode: 499 } });
+  socket.destroy();
+});
+
+test('when parts of the region fail, requests are 503 with a time to come back, and what was begun is broken off', async () => {
+  await withRegion(async ({ url, account, nodes, databases, log }) => {
+    const bob = await account();
+    const path = `/${bob.login}/stor/large`;
+    await bob.put(path, Buffer.alloc(30_000_000));
+    const { date, authorization } = bob.credentials();
+    const socket = await aStalledReader(
+      url,
+      `GET ${path} HTTP/1.1\r\nx-request-id: cut\r\nDate: ${date}\r\nAuthorization: ${authorization}\r\n\r\n`,
+    );
+    await Promise.all(nodes.map(node => node.close()));
+    let received = 0;
+    socket.on('data', chunk => {
+      received += chunk.length;
+    });
+    socket.resume();
+    await once(socket, 'close', { signal: AbortSignal.timeout(10_000) });
+    expect(received).toBeLessThan(30_000_000);
+    const record = () => log.find(line => line.req_id === 'cut' && line.audit === true);
+    await eventually(() => record() !== undefined);
+    expect(record()).toMatchObject({ res: { statusCode: 200 }, err: { code: 'InternalError' } });
+
+    const put = await bob.put(path, 'x');
+    expect([put.status, put.code, put.headers['retry-after'], put.headers.connection]).toEqual([
+      ...[503, 'InternalError', '30', 'keep-alive'],
+    ]);
+    await databases.drop();
+    for (const method of ['GET', 'PUT', 'DELETE']) {
+      const answer = await bob.request(method, path);
+      expect([answer.status, answer.code, answer.headers['retry-after']]).toEqual([503, 'ServiceUnavailable', '2']);
+    }
+    expect((await bob.request('GET', '/ping')).status).toBe(200);
   });
 });
 

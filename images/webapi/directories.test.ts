@@ -108,6 +108,17 @@ describe('PUT of a directory', () => {
     expect(outcome(await make(`/${bob.login}`))).toBe('400 OperationNotAllowedOnRootDirectory');
   });
 
+  it('is 204 for all of many at once on a root', async () => {
+    const bob = await region.account();
+    const make = (n: number) =>
+      bob.request('PUT', `/${bob.login}/stor`, { headers: { ...DIRECTORY, 'm-a': `${n % 2}` } });
+    const made = await Promise.all(Array.from({ length: 10 }, (_, i) => make(i)));
+    expect(made.map(outcome)).toEqual(Array(10).fill('204'));
+    const update = () => bob.request('PUT', `/${bob.login}/public?metadata=1`, { body: '', chunked: true });
+    const updated = await Promise.all(Array.from({ length: 3 }, update));
+    expect(updated.map(outcome)).toEqual(Array(3).fill('204'));
+  });
+
   it('is never answered 412', async () => {
     const path = await aDirectory();
     expect(outcome(await mkdir(path, { 'if-none-match': '*', 'm-a': '1' }))).toBe('204');

@@ -232,6 +232,21 @@ describe('PUT of an object', () => {
     expect(outcome(await alice.put(root, ALPHABET))).toBe('400 InvalidUpdate');
   });
 
+  it('heeds conditions, and tells the etag of what is there', async () => {
+    const path = await anObject();
+    const { headers } = await alice.request('HEAD', path);
+    const etag = headers.etag ?? '';
+    const past = new Date(0).toUTCString();
+    const refused = await alice.put(path, 'x', { 'if-match': 'other' });
+    expect([outcome(refused), refused.headers.etag]).toEqual(['412 PreconditionFailed', etag]);
+    expect(JSON.parse(refused.text).message).toBe(`if-match 'other' didn't match etag '${etag}'`);
+    expect(outcome(await alice.put(path, 'x', { 'if-none-match': etag }))).toBe('412 PreconditionFailed');
+    expect(outcome(await alice.put(path, 'x', { 'if-match': '""' }))).toBe('412 PreconditionFailed');
+    expect(outcome(await alice.put(path, 'x', { 'if-unmodified-since': past }))).toBe('412 PreconditionFailed');
+    expect(outcome(await alice.put(path, 'x', { 'if-match': `"${etag}"` }))).toBe('204');
+    expect(outcome(await alice.put(fresh(), 'x', { 'if-match': '""' }))).toBe('204');
+  });
+
   it('lets two unconditional writers both succeed', async () => {
     const path = fresh();
     const bodies = Array.from({ length: 8 }, (_, i) => `body ${i}`);

@@ -51,6 +51,8 @@ export function createPublicServer(deps: PublicServerDeps, config: WebapiConfig)
   });
   // Node drops headers beyond a count without a word; their bytes are limited already.
   server.maxHeadersCount = 0;
+  server.maxConnections = limits.connections;
+  server.timeout = timers.stall;
 
   function handle(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void {
     const exchange = beginExchange(request, response, awaitsContinue, deps.clock);
@@ -100,7 +102,12 @@ export function createPublicServer(deps: PublicServerDeps, config: WebapiConfig)
   });
 
   return {
-    listen: () => listen(server, config.listen),
+    listen: async () => {
+      const url = await listen(server, config.listen);
+      // A connection that cannot be accepted, for want of file descriptors, is no reason to end.
+      server.on('error', error => deps.logger.error({ err: error }, 'connection not accepted'));
+      return url;
+    },
     close: async () => {
       isDraining = true;
       for (const response of running) response.shouldKeepAlive = false;
@@ -127,7 +134,7 @@ function drainRest({ request, response }: Exchange, { timers, transfer }: Webapi
 }
 
 /** Resolves with the URL of a server once it accepts connections. */
-export function listen(server: Server, where: { readonly host: string; readonly port: number }): Promise<string> {
+function listen(server: Server, where: { readonly host: string; readonly port: number }): Promise<string> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(where.port, where.host, () => {
@@ -140,7 +147,7 @@ export function listen(server: Server, where: { readonly host: string; readonly 
 }
 
 /** Stops accepting, waits for running requests for at most `drainMs`, then closes every connection. */
-export async function closeWithin(server: Server, drainMs: number): Promise<void> {
+async function closeWithin(server: Server, drainMs: number): Promise<void> {
   const closed = new Promise<void>(resolve => server.close(() => resolve()));
   server.closeIdleConnections();
   const patience = new AbortController();
