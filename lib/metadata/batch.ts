@@ -31,7 +31,8 @@ export interface Batcher {
 
 interface Waiting {
   readonly mutation: Mutation;
-  readonly since: number;
+  /** Monotonic time since which only the shard has kept it waiting. */
+  since: number;
   resolve(outcome: BatchOutcome): void;
   reject(error: unknown): void;
 }
@@ -68,7 +69,11 @@ export function createBatcher(
     const batch: Waiting[] = [];
     for (const item of queue) {
       if (batch.length === config.batchRows) break;
-      if (names.has(item.mutation.key)) continue;
+      if (names.has(item.mutation.key)) {
+        // It waits for its turn on a busy name, which says nothing about the shard's load.
+        item.since = deps.clock.monotonic();
+        continue;
+      }
       names.add(item.mutation.key);
       queue.delete(item);
       batch.push(item);
@@ -114,23 +119,19 @@ export function createBatcher(
     }
   }
 
-  /** One timer for the whole queue: it holds its items in order of age. */
+  /** Sheds what the shard has kept waiting for too long; one timer serves the whole queue. */
   function watchQueue(): void {
-    const oldest = queue.values().next().value;
-    if (oldest === undefined || expiry !== undefined) return;
-    const waited = deps.clock.monotonic() - oldest.since;
-    expiry = setTimeout(
-      () => {
-        expiry = undefined;
-        for (const item of queue) {
-          if (deps.clock.monotonic() - item.since < config.maxWaitMs) break;
-          queue.delete(item);
-          item.reject(new DatabaseError('unavailable', 'waited too long for a batch'));
-        }
-        watchQueue();
-      },
-      Math.max(1, config.maxWaitMs - waited),
-    );
+    if (queue.size === 0 || expiry !== undefined) return;
+    expiry = setTimeout(() => {
+      expiry = undefined;
+      const now = deps.clock.monotonic();
+      for (const item of queue) {
+        if (now - item.since < config.maxWaitMs) continue;
+        queue.delete(item);
+        item.reject(new DatabaseError('unavailable', 'waited too long for a batch'));
+      }
+      watchQueue();
+    }, config.maxWaitMs / 2);
     expiry.unref();
   }
 

@@ -109,6 +109,17 @@ describe('putting an object', () => {
     expect(queued.map(row => row.object_id)).not.toContain(winner.objectId);
   });
 
+  it('does not take a busy name for a busy shard', async () => {
+    const me = anAccount();
+    // A hundred commits one after the other take longer than any of them may wait for the shard.
+    const impatient = region.another({ maxWaitMs: 60 });
+    await impatient.putObject(me.at('hot'), me.object(), any);
+    const puts = await Promise.all(
+      Array.from({ length: 100 }, () => impatient.putObject(me.at('hot'), me.object(), any)),
+    );
+    expect(new Set(puts.map(put => put.kind))).toEqual(new Set(['replaced']));
+  });
+
   it('answers an abort at once', async () => {
     const me = anAccount();
     const controller = new AbortController();
