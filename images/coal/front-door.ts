@@ -17,6 +17,13 @@ import type { RegionDatabases } from './databases.ts';
 import type { Parts } from './parts.ts';
 import type { RegionTokens } from './region-tokens.ts';
 
+/**
+ * Milliseconds that a call may wait for a database. One machine runs clients, API, storage and database, and its disk
+ * serves them all: half a second of waiting, which tells a region of many machines that a shard is overloaded, is
+ * nothing unusual here.
+ */
+const MAX_WAIT_MS = 5_000;
+
 /** webapi and what it stands on. */
 export interface FrontDoor {
   readonly webapi: Webapi;
@@ -44,9 +51,12 @@ export function createFrontDoor(
   };
   const control = keep(
     'control pool',
-    createPool({ logger, clock }, databases.control, { ...poolDefaults, name: 'control' }),
+    createPool({ logger, clock }, databases.control, { ...poolDefaults, name: 'control', maxWaitMs: MAX_WAIT_MS }),
   );
-  const metadata = keep('namespace', createMetadata({ logger, clock, registry }, databases));
+  const metadata = keep(
+    'namespace',
+    createMetadata({ logger, clock, registry }, { ...databases, maxWaitMs: MAX_WAIT_MS }),
+  );
   const accounts = keep(
     'accounts',
     createAccounts(
