@@ -32,27 +32,13 @@ export interface PublicServerDeps {
 }
 
 export function createPublicServer(deps: PublicServerDeps, config: WebapiConfig): PublicServer {
-  const { timers, limits } = config;
   /** The answer in progress on each connection. */
   const answers = new WeakMap<Socket, ServerResponse>();
   const running = new Set<ServerResponse>();
   let isDraining = false;
   let seq = 0;
 
-  const server = createServer({
-    maxHeaderSize: limits.headerBytes,
-    headersTimeout: timers.headers,
-    // The idle timer of bodies replaces it: a slow upload is no error as long as it moves.
-    requestTimeout: 0,
-    keepAliveTimeout: timers.keepAlive,
-    connectionsCheckingInterval: Math.max(50, Math.min(5000, timers.headers / 4)),
-    // The contract has no rule about Host.
-    requireHostHeader: false,
-  });
-  // Node drops headers beyond a count without a word; their bytes are limited already.
-  server.maxHeadersCount = 0;
-  server.maxConnections = limits.connections;
-  server.timeout = timers.stall;
+  const server = newHttpServer(config);
 
   function handle(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void {
     const exchange = beginExchange(request, response, awaitsContinue, deps.clock);
@@ -97,7 +83,7 @@ export function createPublicServer(deps: PublicServerDeps, config: WebapiConfig)
     answerBrokenRequest(error, socket, {
       mayWrite,
       serverHeader: config.serverHeader,
-      headerBytes: limits.headerBytes,
+      headerBytes: config.limits.headerBytes,
     });
   });
 
@@ -111,9 +97,28 @@ export function createPublicServer(deps: PublicServerDeps, config: WebapiConfig)
     close: async () => {
       isDraining = true;
       for (const response of running) response.shouldKeepAlive = false;
-      await closeWithin(server, timers.drain);
+      await closeWithin(server, config.timers.drain);
     },
   };
+}
+
+/** A server of Node's with every limit and timer of http-api.md §15.2 set. */
+function newHttpServer({ timers, limits }: WebapiConfig): Server {
+  const server = createServer({
+    maxHeaderSize: limits.headerBytes,
+    headersTimeout: timers.headers,
+    // The idle timer of bodies replaces it: a slow upload is no error as long as it moves.
+    requestTimeout: 0,
+    keepAliveTimeout: timers.keepAlive,
+    connectionsCheckingInterval: Math.max(50, Math.min(5000, timers.headers / 4)),
+    // The contract has no rule about Host.
+    requireHostHeader: false,
+  });
+  // Node drops headers beyond a count without a word; their bytes are limited already.
+  server.maxHeadersCount = 0;
+  server.maxConnections = limits.connections;
+  server.timeout = timers.stall;
+  return server;
 }
 
 /** True for what only a defect explains. */

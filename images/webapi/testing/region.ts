@@ -22,6 +22,7 @@ import {
   createTokenVerifier,
   signNodeToken,
   type TokenSigner,
+  type TokenVerifier,
 } from '../../../lib/region-token/region-token.ts';
 import { storageConfigSchema } from '../../storage/config.ts';
 import { createStorageNode, type StorageNode } from '../../storage/storage-node.ts';
@@ -61,7 +62,7 @@ export interface TestRegion {
 
 /** Starts a region and waits until it takes writes. `changes` are laid over the configuration of its webapi. */
 export async function startRegion(changes: Readonly<Record<string, unknown>> = {}): Promise<TestRegion> {
-  const closers: (() => Promise<unknown>)[] = [];
+  const closers: Closers = [];
   const close = async () => {
     for (const closer of closers.splice(0).reverse()) await closer();
   };
@@ -86,47 +87,85 @@ export async function withRegion<T>(
   }
 }
 
+type Closers = (() => Promise<unknown>)[];
+
 async function compose(
   changes: Readonly<Record<string, unknown>>,
-  closers: (() => Promise<unknown>)[],
+  closers: Closers,
   close: () => Promise<void>,
 ): Promise<TestRegion> {
   const log: Record<string, unknown>[] = [];
   const logger = pino({ level: 'info' }, { write: line => log.push(JSON.parse(line) as Record<string, unknown>) });
-  const registry = new Registry();
-  const config = testConfig(changes);
   const databases = await createTestDatabases({ control: [authMigrations] });
   closers.push(() => databases.drop());
   const control = openPool(databases, closers, logger);
   await createRing(databases, control, logger);
+  const tokens = regionTokens();
+  const front = composeWebapi({ databases, control, logger, tokens }, testConfig(changes), closers);
+  const { url, internalUrl } = await front.webapi.listen();
+  closers.push(() => front.webapi.close());
+  const { nodes, volumes } = await startNodes({ internalUrl, logger, ...tokens }, closers);
+  await eventually(() => front.isReady(nodes.length));
 
-  const key = generateKeyPairSync('ed25519');
-  const publicKeys = new Map([['k1', key.publicKey]]);
-  const signer = createTokenSigner({
-    region: REGION,
-    subject: 'webapi/test',
-    kid: 'k1',
-    privateKey: key.privateKey,
-    clock: systemClock,
-  });
-  const verifierFor = (audience: string) =>
-    createTokenVerifier({ region: REGION, audience, publicKeys, clock: systemClock });
+  const agent = new Agent({ keepAlive: true });
+  closers.push(async () => agent.destroy());
+  let logins = 0;
+  return {
+    url,
+    internalUrl,
+    metadata: front.metadata,
+    webapi: front.webapi,
+    databases,
+    nodes,
+    volumes,
+    log,
+    close,
+    account: async ({ login, kind = 'p256', pair = aKeyPair(kind), change = {} } = {}) => {
+      logins += 1;
+      const name = login ?? `user${logins}`;
+      await front.accountAdmin.put(name, { email: `${name}@example.com`, ...change });
+      await front.accountAdmin.putKey(name, 'test', pair.openSsh);
+      return createTestClient(url, agent, name, pair);
+    },
+    stranger: login => createTestClient(url, agent, login, aKeyPair('p256')),
+    temporaries: async () => {
+      const found = await Promise.all(volumes.map(volume => readdir(join(volume, 'tmp'), { recursive: true })));
+      return found.flat();
+    },
+  };
+}
 
-  const metadata = createMetadata(
-    { logger, clock: systemClock, registry },
-    { shards: databases.index.map((connection, i) => ({ shard: i + 1, connection })), control: databases.control },
-  );
+interface Tokens {
+  readonly signer: TokenSigner;
+  readonly verifierFor: (audience: string) => TokenVerifier;
+}
+
+function regionTokens(): Tokens {
+  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+  const common = { region: REGION, clock: systemClock };
+  const publicKeys = new Map([['k1', publicKey]]);
+  return {
+    signer: createTokenSigner({ ...common, subject: 'webapi/test', kid: 'k1', privateKey }),
+    verifierFor: audience => createTokenVerifier({ ...common, audience, publicKeys }),
+  };
+}
+
+/** webapi and what it stands on; `isReady` is true once it has seen that many storage nodes. */
+function composeWebapi(
+  deps: { databases: TestDatabases; control: Pool; logger: Logger; tokens: Tokens },
+  config: WebapiConfig,
+  closers: Closers,
+) {
+  const { databases, control, logger, tokens } = deps;
+  const clock = systemClock;
+  const random = Math.random;
+  const registry = new Registry();
+  const { signer } = tokens;
+  const shards = databases.index.map((connection, i) => ({ shard: i + 1, connection }));
+  const metadata = createMetadata({ logger, clock, registry }, { shards, control: databases.control });
   closers.push(() => metadata.close());
   const accounts = createAccounts(
-    {
-      pool: control,
-      target: databases.control,
-      clock: systemClock,
-      random: Math.random,
-      logger,
-      metrics: registry,
-      program: 'webapi',
-    },
+    { pool: control, target: databases.control, clock, random, logger, metrics: registry, program: 'webapi' },
     accountsSchema.parse({}),
   );
   closers.push(() => accounts.close());
@@ -140,59 +179,17 @@ async function compose(
     },
   };
   const transfers = createTransfers(
-    { storageNodes: countingNodes, signer, clock: systemClock, random: Math.random, logger, registry },
+    { storageNodes: countingNodes, signer, clock, random, logger, registry },
     config.transfer,
   );
   closers.push(() => transfers.close());
   const accountAdmin = createAccountAdmin({ pool: control });
-  const webapi = createWebapi(
-    {
-      metadata,
-      storageNodes,
-      accounts,
-      accountAdmin,
-      authenticator: createAuthenticator({ accounts, clock: systemClock }),
-      transfers,
-      signer,
-      verifier: verifierFor('webapi'),
-      logger,
-      registry,
-      clock: systemClock,
-    },
-    config,
-  );
-  const { url, internalUrl } = await webapi.listen();
-  closers.push(() => webapi.close());
-
-  const { nodes, volumes } = await startNodes({ internalUrl, signer, verifierFor, logger }, closers);
-  await eventually(() => metadata.isAvailable() && accounts.isAvailable() && nodesSeen === nodes.length);
-
-  const agent = new Agent({ keepAlive: true });
-  closers.push(async () => agent.destroy());
-  let logins = 0;
-  return {
-    url,
-    internalUrl,
-    metadata,
-    webapi,
-    databases,
-    nodes,
-    volumes,
-    log,
-    close,
-    account: async ({ login, kind = 'p256', pair = aKeyPair(kind), change = {} } = {}) => {
-      logins += 1;
-      const name = login ?? `user${logins}`;
-      await accountAdmin.put(name, { email: `${name}@example.com`, ...change });
-      await accountAdmin.putKey(name, 'test', pair.openSsh);
-      return createTestClient(url, agent, name, pair);
-    },
-    stranger: login => createTestClient(url, agent, login, aKeyPair('p256')),
-    temporaries: async () => {
-      const found = await Promise.all(volumes.map(volume => readdir(join(volume, 'tmp'), { recursive: true })));
-      return found.flat();
-    },
-  };
+  const authenticator = createAuthenticator({ accounts, clock });
+  const tier = { metadata, storageNodes, accounts, accountAdmin, authenticator, transfers };
+  const verifier = tokens.verifierFor('webapi');
+  const webapi = createWebapi({ ...tier, signer, verifier, logger, registry, clock }, config);
+  const isReady = (nodes: number) => metadata.isAvailable() && accounts.isAvailable() && nodesSeen === nodes;
+  return { webapi, metadata, accountAdmin, isReady };
 }
 
 /** One machine's disk is shared by all nodes, so what counts as full is set wide. */
@@ -215,7 +212,7 @@ function testConfig(changes: Readonly<Record<string, unknown>>): WebapiConfig {
   });
 }
 
-function openPool(databases: TestDatabases, closers: (() => Promise<unknown>)[], logger: Logger): Pool {
+function openPool(databases: TestDatabases, closers: Closers, logger: Logger): Pool {
   const pool = createPool({ logger, clock: systemClock }, databases.control, { ...poolDefaults, name: 'control' });
   closers.push(() => pool.close());
   return pool;
@@ -230,16 +227,9 @@ async function createRing(databases: TestDatabases, control: Pool, logger: Logge
   await Promise.all(shards.map(({ pool }) => pool.close()));
 }
 
-interface NodeDeps {
-  readonly internalUrl: string;
-  readonly signer: TokenSigner;
-  readonly verifierFor: (audience: string) => ReturnType<typeof createTokenVerifier>;
-  readonly logger: Logger;
-}
-
 async function startNodes(
-  { internalUrl, signer, verifierFor, logger }: NodeDeps,
-  closers: (() => Promise<unknown>)[],
+  { internalUrl, signer, verifierFor, logger }: Tokens & { internalUrl: string; logger: Logger },
+  closers: Closers,
 ): Promise<{ nodes: StorageNode[]; volumes: string[] }> {
   const root = await mkdtemp(join(tmpdir(), 'manta-webapi-'));
   closers.push(() => rm(root, { recursive: true, force: true }));
