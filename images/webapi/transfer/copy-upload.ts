@@ -123,14 +123,13 @@ function copyUpload(
       request.end();
       try {
         const end = await outcome;
-        if (end.kind === 'failed') throw failed(end.error);
-        if (end.response.statusCode !== 201) {
-          // A node that fails (500) may have done so after its rename; one that refuses has done so before.
-          if (end.response.statusCode !== 500) stored = 'no';
-          const why = await refusal(end.response);
-          throw why.code === 'ContentMD5Mismatch' ? why : failed(why);
-        }
-        return receiptSchema.parse(JSON.parse(await text(end.response)));
+        if (end.kind === 'failed') throw end.error;
+        if (end.response.statusCode === 201) return receiptSchema.parse(JSON.parse(await text(end.response)));
+        // A node that fails (500) may have done so after its rename; one that refuses has done so before.
+        if (end.response.statusCode !== 500) stored = 'no';
+        throw await refusal(end.response);
+      } catch (error) {
+        throw codeOf(error) === 'ContentMD5Mismatch' ? error : failed(error);
       } finally {
         clearTimeout(timer);
       }

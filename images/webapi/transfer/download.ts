@@ -1,8 +1,10 @@
+import { once } from 'node:events';
 import type { Logger } from 'pino';
 import type { Dispatcher } from 'undici';
 import { MantaError } from '../../../lib/errors/manta-error.ts';
 import type { ObjectEntry } from '../../../lib/metadata/types.ts';
 import type { TokenSigner } from '../../../lib/region-token/region-token.ts';
+import type { TransferConfig } from './config.ts';
 import type { TransferMetrics } from './metrics.ts';
 import type { NodeView } from './node-view.ts';
 import type { Download, DownloadRequest } from './types.ts';
@@ -14,6 +16,7 @@ export interface DownloadDeps {
   readonly random: () => number;
   readonly logger: Logger;
   readonly metrics: TransferMetrics;
+  readonly config: TransferConfig;
 }
 
 /** Headers that belong to one hop. */
@@ -38,6 +41,10 @@ export async function openDownload(
     });
     if (answer !== 'failed' && answer !== 'missing') return answer;
     deps.metrics.passedOver.inc();
+    if (answer === 'missing') {
+      const facts = { nodeNo, objectId: request.object.objectId, requestId: request.requestId };
+      deps.logger.warn(facts, 'copy missing');
+    }
     if (answer === 'missing' && !rereadDone) {
       rereadDone = true;
       const entry = await reread();
@@ -51,6 +58,7 @@ export async function openDownload(
   });
 }
 
+/** Resolves with a body whose first bytes are here: until then another copy can take over, later it is too late. */
 async function ask(
   deps: DownloadDeps,
   nodeNo: number,
@@ -60,8 +68,31 @@ async function ask(
   const node = await deps.view.find(nodeNo, signal);
   if (node === undefined) throw new MantaError('Unavailable', `storage node ${nodeNo} is unknown`);
   const path = `/${request.object.creator}/${request.object.objectId}`;
-  const token = deps.signer.sign({
-    audience: `storage/${node.storageId}`,
+  const exchange = new AbortController();
+  const timer = setTimeout(
+    () => exchange.abort(new MantaError('Unavailable', `${node.storageId} sent no first byte in time`)),
+    deps.config.firstByteMs,
+  );
+  try {
+    const response = await deps.dispatcher.request({
+      origin: node.baseUrl,
+      path,
+      method: 'GET',
+      headers: { authorization: `Bearer ${grantOf(deps, node.storageId, path, request)}` },
+      signal: AbortSignal.any([signal, exchange.signal]),
+    });
+    return await judge(node.storageId, request, response);
+  } catch (error) {
+    exchange.abort();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function grantOf({ signer }: DownloadDeps, storageId: string, path: string, request: DownloadRequest): string {
+  return signer.sign({
+    audience: `storage/${storageId}`,
     operation: 'get',
     path,
     requestId: request.requestId,
@@ -72,22 +103,24 @@ async function ask(
       ...(request.range === undefined ? {} : { range: request.range }),
     },
   });
-  const response = await deps.dispatcher.request({
-    origin: node.baseUrl,
-    path,
-    method: 'GET',
-    headers: { authorization: `Bearer ${token}` },
-    signal,
-  });
-  if (response.statusCode === request.status) {
-    return { storageId: node.storageId, headers: forwarded(response.headers), body: response.body };
+}
+
+async function judge(
+  storageId: string,
+  request: DownloadRequest,
+  { statusCode, headers, body }: Dispatcher.ResponseData,
+): Promise<Download | 'missing'> {
+  if (statusCode !== request.status) {
+    const text = await body.text();
+    if (statusCode === 404) return 'missing';
+    throw new MantaError('Unavailable', `${storageId} answered ${statusCode} ${text.slice(0, 200)}`);
   }
-  const text = await response.body.text();
-  if (response.statusCode === 404) {
-    deps.logger.warn({ nodeNo, objectId: request.object.objectId, requestId: request.requestId }, 'copy missing');
-    return 'missing';
+  const [first, last] = request.range ?? [0, request.object.sizeBytes - 1];
+  if (headers['content-length'] !== String(last - first + 1)) {
+    throw new MantaError('Unavailable', `${storageId} answered with ${headers['content-length']} bytes`);
   }
-  throw new MantaError('Unavailable', `${node.storageId} answered ${response.statusCode} ${text.slice(0, 200)}`);
+  await once(body, 'readable');
+  return { storageId, headers: forwarded(headers), body };
 }
 
 function forwarded(headers: Dispatcher.ResponseData['headers']): Record<string, string> {

@@ -157,7 +157,7 @@ export function createTransfers(deps: TransferDeps, config: TransferConfig): Tra
   return {
     openUpload,
     openDownload: (request, reread, signal) =>
-      openDownload({ ...deps, view, dispatcher: downloads, metrics }, request, reread, signal),
+      openDownload({ ...deps, view, dispatcher: downloads, metrics, config }, request, reread, signal),
     canWrite: () => view.candidates(true).length > 0,
     refresh: () => view.refresh(0),
     async close() {

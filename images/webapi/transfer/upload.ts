@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { MantaError } from '../../../lib/errors/manta-error.ts';
+import { codeOf, MantaError } from '../../../lib/errors/manta-error.ts';
 import type { TransferConfig } from './config.ts';
 import type { CopyUpload, Receipt } from './copy-upload.ts';
 import type { Upload } from './types.ts';
@@ -10,6 +10,7 @@ export function createUpload(
   maxBytes: number | undefined,
   config: TransferConfig,
 ): Upload {
+  let refused = false;
   const abort = () => {
     for (const copy of copies) copy.destroy();
   };
@@ -17,7 +18,7 @@ export function createUpload(
     copies: copies.map(copy => copy.nodeNo),
     storageIds: copies.map(copy => copy.storageId),
     abort,
-    mayHaveStored: () => copies.some(copy => copy.mayHaveStored()),
+    mayHaveStored: () => !refused && copies.some(copy => copy.mayHaveStored()),
     async send(body, signal) {
       try {
         const sizeBytes = await pump(body, copies, maxBytes, config, signal);
@@ -25,6 +26,8 @@ export function createUpload(
         return { sizeBytes, md5: agree(receipts, sizeBytes) };
       } catch (error) {
         abort();
+        // All of them compare with the same digest, before they put the file into place.
+        refused = codeOf(error) === 'ContentMD5Mismatch';
         throw error;
       }
     },
