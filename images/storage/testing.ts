@@ -12,7 +12,7 @@ import {
   type TokenSigner,
 } from '../../lib/region-token/region-token.ts';
 import { type StorageConfig, storageConfigSchema } from './config.ts';
-import { createStorageNode, type StorageNode } from './storage-node.ts';
+import { createStorageNode, type StorageDeps, type StorageNode } from './storage-node.ts';
 
 const keys = generateKeyPairSync('ed25519');
 const publicKeys = new Map([['test', keys.publicKey]]);
@@ -43,6 +43,7 @@ export interface TestStorageNode {
 /** Without a webapi that takes them, its heartbeats fail, which a node survives. */
 export async function startTestStorageNode(
   options: { number?: number } & Partial<StorageConfig> = {},
+  deps: Partial<StorageDeps> = {},
 ): Promise<TestStorageNode> {
   const { number = 1, ...settings } = options;
   const dir = settings.dir ?? (await mkdtemp(join(tmpdir(), 'manta-storage-')));
@@ -64,6 +65,7 @@ export async function startTestStorageNode(
       verifier: testVerifier(`storage/${storageId}`),
       nodeToken: signNodeToken(testSigner, storageId),
       version: 'test',
+      ...deps,
     },
     config,
   );

@@ -97,9 +97,13 @@ function describeError(error: unknown): { status: number; body: { code: string; 
   if (error instanceof MantaError && status !== undefined) {
     return { status, body: { code: error.code, message: error.message } };
   }
-  // What Express's own body parser refuses.
-  if (error instanceof Error && 'type' in error && String(error.type).startsWith('entity.')) {
-    return { status: 400, body: { code: 'BadRequest', message: error.message } };
+  // Express and its body reader mark what the caller did wrong with a status.
+  if (error instanceof Error && 'status' in error && isCallersFault(error.status)) {
+    return { status: error.status, body: { code: 'BadRequest', message: error.message } };
   }
   return { status: 500, body: { code: 'InternalError', message: 'an unexpected error occurred' } };
+}
+
+function isCallersFault(status: unknown): status is number {
+  return typeof status === 'number' && status >= 400 && status < 500;
 }
