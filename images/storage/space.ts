@@ -16,7 +16,10 @@ export interface Claim {
 /** How long a look at the file system is good for, milliseconds. */
 const LOOK_MS = 250;
 
-export function createSpace(deps: { volume: Volume; monotonic: () => number }, floorBytes: number): Space {
+export function createSpace(
+  deps: { volume: Pick<Volume, 'capacity'>; monotonic: () => number },
+  floorBytes: number,
+): Space {
   let claimed = 0;
   let look: { at: number; avail: Promise<number> } | undefined;
 
@@ -52,7 +55,7 @@ export function createSpace(deps: { volume: Volume; monotonic: () => number }, f
   };
 }
 
-async function lookAt(volume: Volume): Promise<number> {
+async function lookAt(volume: Pick<Volume, 'capacity'>): Promise<number> {
   try {
     return (await volume.capacity()).availBytes;
   } catch (cause) {

@@ -1,0 +1,26 @@
+import { z } from 'zod';
+import { storageConfigSchema } from './config.ts';
+
+/** The configuration file of a storage node as a process of its own. Secrets are files beside it, never part of it. */
+export const programConfigSchema = z.strictObject({
+  storage: storageConfigSchema,
+  /** The region's name. */
+  region: z.string().min(1),
+  /** Where health and metrics are. Never exposed. */
+  control: z
+    .strictObject({
+      /** Address to listen on. */
+      host: z.string().default('0.0.0.0'),
+      /** Port to listen on; 0 takes a free one. */
+      port: z.int().min(0).max(65_535).default(9090),
+    })
+    .prefault({}),
+  /** Holds the token of the first heartbeat; later ones come with the answers. */
+  nodeTokenFile: z.string().min(1),
+  /** PEM files of the region's public keys that are accepted, by key id. */
+  publicKeyFiles: z.record(z.string(), z.string()),
+  /** Least severe level that is logged. */
+  logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+});
+
+export type ProgramConfig = z.infer<typeof programConfigSchema>;
