@@ -16,8 +16,12 @@ export interface Running {
   readonly exited: Promise<number | NodeJS.Signals>;
 }
 
-/** Runs `images/coal/<program>` on the Node of this process; the whole test run has installed the dependencies already. */
-export function run(program: 'main.ts' | 'cli.ts', args: readonly string[], env: NodeJS.ProcessEnv = {}): Running {
+/** Runs `images/coal/<program>`, from a directory that is not the repository's. */
+export function runProgram(
+  program: 'main.ts' | 'cli.ts',
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): Running {
   const child = spawn('sh', [join(ROOT, 'launch.sh'), `images/coal/${program}`, ...args], {
     cwd: '/',
     env: { ...process.env, ...env },
@@ -52,7 +56,7 @@ export function run(program: 'main.ts' | 'cli.ts', args: readonly string[], env:
 
 /** A region on `dir`, ready. */
 export async function startCoal(dir: string, args: readonly string[] = []): Promise<Running> {
-  const running = run('main.ts', ['--dir', dir, '--port', '0', ...args]);
+  const running = runProgram('main.ts', ['--dir', dir, '--port', '0', ...args]);
   await running.printed('The region is ready.');
   return running;
 }
