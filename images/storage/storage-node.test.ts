@@ -1,10 +1,11 @@
 import { createHash, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { mkdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
-import { request as httpRequest } from 'node:http';
+import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { request } from 'undici';
-import { aGrant, eventually, startTestStorageNode, type TestStorageNode, testSigner } from './testing.ts';
+import { aGrant, eventually, startTestStorageNode, type TestStorageNode, testSigner, testVerifier } from './testing.ts';
 
 let node: TestStorageNode;
 
@@ -176,7 +177,49 @@ describe('HEAD', () => {
   });
 });
 
+/** An upload that has been told to go on, with its bytes still to come. */
+async function begin(target: TestStorageNode) {
+  const grant = aGrant(target.storageId, 'put');
+  const outgoing = httpRequest(target.baseUrl + grant.path, {
+    agent: new Agent({ keepAlive: true }),
+    method: 'PUT',
+    headers: { authorization: grant.authorization, 'content-length': 5, expect: '100-continue' },
+  });
+  const response = once(outgoing, 'response') as Promise<[IncomingMessage]>;
+  outgoing.flushHeaders();
+  await once(outgoing, 'continue');
+  return {
+    async finish(): Promise<number | undefined> {
+      outgoing.end('bytes');
+      const [{ statusCode }] = await response;
+      return statusCode;
+    },
+  };
+}
+
 describe('a node', () => {
+  it('goes on with a transfer that outlives its token', async () => {
+    let elapsedMs = 0;
+    const clock = { now: () => Date.now() + elapsedMs, monotonic: () => elapsedMs };
+    const late = await startTestStorageNode({ number: 4 }, { verifier: testVerifier('storage/4.stor.test', clock) });
+    const upload = await begin(late);
+    elapsedMs = 3_600_000;
+    expect(await upload.finish()).toBe(201);
+    expect((await put('x', {}, late)).status).toBe(401);
+    await late.close();
+  });
+
+  it('ends a running upload in order when it is stopped, and does not wait for its idle connection', async () => {
+    const stopping = await startTestStorageNode({ number: 5, drainMs: 20_000 });
+    const upload = await begin(stopping);
+    const started = performance.now();
+    const closed = stopping.node.close();
+    expect(await upload.finish()).toBe(201);
+    await closed;
+    expect(performance.now() - started).toBeLessThan(10_000);
+    await stopping.close();
+  });
+
   it('refuses a start on the volume of another', async () => {
     await expect(startTestStorageNode({ number: 2, dir: node.dir })).rejects.toMatchObject({ code: 'ForeignVolume' });
   });

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
-import { systemClock } from '../../lib/lifecycle/clock.ts';
+import { type Clock, systemClock } from '../../lib/lifecycle/clock.ts';
 import {
   createTokenSigner,
   createTokenVerifier,
@@ -26,8 +26,8 @@ export const testSigner: TokenSigner = createTokenSigner({
   clock: systemClock,
 });
 
-export const testVerifier = (audience: string) =>
-  createTokenVerifier({ region: 'test', audience, publicKeys, clock: systemClock });
+export const testVerifier = (audience: string, clock: Clock = systemClock) =>
+  createTokenVerifier({ region: 'test', audience, publicKeys, clock });
 
 /** A real storage node on a volume of its own. */
 export interface TestStorageNode {

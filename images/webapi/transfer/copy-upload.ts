@@ -46,11 +46,8 @@ export async function openCopy(
   config: TransferConfig,
   signal: AbortSignal,
 ): Promise<CopyUpload> {
-  const { hostname, port } = new URL(target.baseUrl);
-  const request = httpRequest({
+  const request = httpRequest(target.baseUrl, {
     agent,
-    hostname,
-    port,
     method: 'PUT',
     path: target.path,
     headers: { ...target.headers, expect: '100-continue' },
