@@ -135,7 +135,7 @@ describe('a download', () => {
     ['hangs up', request => request.socket.destroy()],
   ])('goes on to the next copy when a node %s', async (_, behave) => {
     const node = await fake(behave);
-    const transfers = await start(node, { firstByteMs: 150 });
+    const transfers = await start(node, { firstByteMs: 1_000 });
     const object = await store(transfers);
     const { body } = await open(transfers, { ...object, copies: [3, ...object.copies] });
     expect(node.requests()).toBe(1);

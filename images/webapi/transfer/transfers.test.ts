@@ -56,7 +56,7 @@ describe('openUpload', () => {
     ['answers in place of 100 Continue', (_, response) => response.writeHead(201).end('{}')],
   ])('replaces a node that %s', async (_, behave) => {
     const node = await fake(behave);
-    const transfers = await start(() => [...healthy(), aView(3, node, INVITING)], { continueMs: 150 });
+    const transfers = await start(() => [...healthy(), aView(3, node, INVITING)], { continueMs: 1_000 });
     const upload = await transfers.openUpload(anUpload(), patient);
     expect(node.requests()).toBe(1);
     expect([...upload.copies].sort()).toEqual([1, 2]);

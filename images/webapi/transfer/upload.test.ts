@@ -132,9 +132,9 @@ describe('a client', () => {
   it('is not called silent while a node takes nothing', async () => {
     const node = await fake((request, response) => {
       request.pause();
-      setTimeout(() => void afterBody(accept)(request, response), 400);
+      setTimeout(() => void afterBody(accept)(request, response), 1_500);
     });
-    const { upload } = await open({ copies: 1 }, { clientIdleMs: 150 }, [node]);
+    const { upload } = await open({ copies: 1 }, { clientIdleMs: 500 }, [node]);
     const sent = await upload.send(aBody(300, PIECE), patient);
     expect(sent.sizeBytes).toBe(300 * PIECE.length);
   });
@@ -192,8 +192,9 @@ describe('a node', () => {
     ['never answers', afterBody(() => {}), true],
     ['answers something else', afterBody(response => response.writeHead(201).end('thanks')), true],
     ['has another length', afterBody((response, bytes, md5) => accept(response, bytes - 1, md5)), true],
-  ])('that %s fails the upload', async (_, behave, mayHaveStored) => {
-    const alone = await open({ copies: 1 }, { answerMs: 200 }, [await fake(behave)]);
+  ])('that %s fails the upload', async (name, behave, mayHaveStored) => {
+    const answerMs = name === 'never answers' ? 200 : 20_000;
+    const alone = await open({ copies: 1 }, { answerMs }, [await fake(behave)]);
     expect(await codeFrom(alone.upload.send(aBody(500, PIECE), patient))).toBe('InternalError');
     expect(alone.upload.mayHaveStored()).toBe(mayHaveStored);
   });
