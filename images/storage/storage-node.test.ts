@@ -5,7 +5,8 @@ import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { request } from 'undici';
-import { aGrant, eventually, startTestStorageNode, type TestStorageNode, testSigner, testVerifier } from './testing.ts';
+import { eventually } from '../../lib/eventually/eventually.ts';
+import { aGrant, startTestStorageNode, type TestStorageNode, testSigner, testVerifier } from './testing.ts';
 
 let node: TestStorageNode;
 

@@ -93,16 +93,3 @@ export function aGrant(
   const token = testSigner.sign({ audience: `storage/${storageId}`, operation, path });
   return { ...object, path, authorization: `Bearer ${token}` };
 }
-
-/** Tries again until `check` does not throw; what it throws at the end of the time counts. */
-export async function eventually(check: () => void | Promise<void>, withinMs = 5_000): Promise<void> {
-  const end = performance.now() + withinMs;
-  for (;;) {
-    try {
-      return await check();
-    } catch (error) {
-      if (performance.now() > end) throw error;
-      await new Promise(resolve => setTimeout(resolve, 10));
-    }
-  }
-}

@@ -2,8 +2,9 @@ import { once } from 'node:events';
 import { readdir, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { eventually } from '../../lib/eventually/eventually.ts';
 import { openRaw, type RawConnection, type TestClient } from './testing/client.ts';
-import { eventually, startRegion, type TestRegion, withRegion } from './testing/region.ts';
+import { startRegion, type TestRegion, withRegion } from './testing/region.ts';
 
 const IDLE_MS = 400;
 const HEADERS_MS = 600;

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { pino } from 'pino';
 import { parse } from 'yaml';
 import { systemClock } from '../../lib/lifecycle/clock.ts';
+import { stopOnSignals } from '../../lib/lifecycle/stop-on-signals.ts';
 import { createProgram } from './program.ts';
 import { type ProgramConfig, programConfigSchema } from './program-config.ts';
 
@@ -28,19 +29,4 @@ const program = createProgram(
 );
 logger.info({ config }, 'starting');
 logger.info(await program.listen(), 'listening');
-
-let isStopping = false;
-for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-  process.on(signal, () => {
-    if (isStopping) process.exit(1);
-    isStopping = true;
-    logger.info({ signal }, 'stopping');
-    program.close().then(
-      () => process.exit(0),
-      error => {
-        logger.error({ err: error }, 'did not stop in order');
-        process.exit(1);
-      },
-    );
-  });
-}
+stopOnSignals({ logger }, program.close);

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Router } from 'express';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import type { AccountAdmin } from '../../lib/auth/account-admin.ts';
@@ -12,7 +11,6 @@ import type { TokenSigner, TokenVerifier } from '../../lib/region-token/region-t
 import type { Authenticator } from './auth/types.ts';
 import type { WebapiConfig } from './config.ts';
 import { createAdminRouter } from './internal/admin.ts';
-import { answerErrors } from './internal/errors.ts';
 import { createHeartbeatRouter } from './internal/heartbeat.ts';
 import { createRequestMetrics } from './metrics.ts';
 import { createPipeline } from './pipeline.ts';
@@ -71,7 +69,7 @@ export function createWebapi(deps: WebapiDeps, config: WebapiConfig): Webapi {
       isReady: () => isServing && deps.metadata.isAvailable() && deps.accounts.isAvailable(),
       routers: [
         ['/internal/v1', createHeartbeatRouter(deps)],
-        ['/', administration(deps)],
+        ['/', createAdminRouter({ admin: deps.accountAdmin, tokens: deps.verifier, logger })],
       ],
     },
     { ...config.control, drainMs: config.timers.drain },
@@ -108,14 +106,6 @@ export function createWebapi(deps: WebapiDeps, config: WebapiConfig): Webapi {
       return closing;
     },
   };
-}
-
-/** Accounts and keys, with error answers of their own. */
-function administration({ accountAdmin, verifier, logger }: WebapiDeps): Router {
-  const router = Router();
-  router.use(createAdminRouter({ admin: accountAdmin, tokens: verifier, logger }));
-  router.use(answerErrors({ logger }));
-  return router;
 }
 
 /** Requests settle what they meet; the sweeper settles what nobody comes by: metadata.md §12.8. */

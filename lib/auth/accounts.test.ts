@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { type ConnectionTarget, createPool, type Pool, poolDefaults } from '../database/pool.ts';
 import { createTestDatabases, queryOnce, type TestDatabases } from '../database/testing.ts';
 import { createTestProxy, type TestProxy } from '../database/testing-proxy.ts';
+import { eventually } from '../eventually/eventually.ts';
 import { systemClock } from '../lifecycle/clock.ts';
 import { newUuid } from '../metadata/path.ts';
 import { type AccountAdmin, createAccountAdmin } from './account-admin.ts';
@@ -80,20 +80,6 @@ async function anAccount(): Promise<string> {
   const login = `user${logins}`;
   await admin.put(login, { email: 'user@example.com' });
   return login;
-}
-
-/** Asks again until the expectation holds; the last failure when it never does. */
-async function eventually(expectation: () => void | Promise<void>, withinMs = 5_000): Promise<void> {
-  const deadline = performance.now() + withinMs;
-  for (;;) {
-    try {
-      await expectation();
-      return;
-    } catch (error) {
-      if (performance.now() > deadline) throw error;
-      await sleep(10);
-    }
-  }
 }
 
 const answered = { result: 'answered' };

@@ -73,8 +73,8 @@ describe('the control server', () => {
   it.each([
     ['an error of the program', '/sea/retired', undefined, 403, '{"code":"NodeRetired","message":"it swims no more"}'],
     ['a path that does not exist', '/lake', undefined, 404, '"code":"ResourceNotFound"'],
-    ['a body that is no JSON', '/sea/fish', '{', 400, '"code":"BadRequest"'],
-    ['a body that is too long', '/sea/fish', JSON.stringify('x'.repeat(2_000)), 413, '"code":"BadRequest"'],
+    ['a body that is no JSON', '/sea/fish', '{', 400, '"code":"InvalidContent"'],
+    ['a body that is too long', '/sea/fish', JSON.stringify('x'.repeat(2_000)), 413, '"code":"PayloadTooLarge"'],
     ['a malformed path', '/sea/fish/%zz', undefined, 400, '"code":"BadRequest"'],
   ])('answers %s with its code', async (_, path, body, status, text) => {
     const answer = await call(path, body);

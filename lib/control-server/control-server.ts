@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import express, { type NextFunction, type Request, type Response, type Router } from 'express';
+import express, { type Request, type Response, type Router } from 'express';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
-import { MantaError } from '../errors/manta-error.ts';
+import { answerErrors } from './answer-errors.ts';
 
 export interface ControlServerDeps {
   readonly logger: Logger;
@@ -27,19 +27,6 @@ export interface ControlServer {
   listen(): Promise<{ readonly url: string }>;
   close(): Promise<void>;
 }
-
-/** Statuses of errors that routers throw; any other code is 500 and its message stays inside. */
-const STATUS: Readonly<Record<string, number>> = {
-  BadRequest: 400,
-  InvalidParameter: 400,
-  InvalidToken: 401,
-  TokenMismatch: 403,
-  ResourceNotFound: 404,
-  EntityAlreadyExists: 409,
-  IncarnationMismatch: 409,
-  NodeRetired: 403,
-  ServiceUnavailable: 503,
-};
 
 /**
  * A program's control port, never behind a load balancer (http-api.md §13.2): `/livez`, `/readyz`, `/metrics`, and the
@@ -67,12 +54,7 @@ export function createControlServer(deps: ControlServerDeps, config: ControlServ
       .status(404)
       .json({ code: 'ResourceNotFound', message: `${request.method} ${request.path} does not exist` });
   });
-  app.use((error: unknown, request: Request, response: Response, _next: NextFunction) => {
-    const { status, body } = describeError(error);
-    if (status === 500)
-      deps.logger.error({ err: error, method: request.method, path: request.path }, 'control request failed');
-    response.status(status).json(body);
-  });
+  app.use(answerErrors(deps));
   const server = createServer(app);
 
   return {
@@ -90,20 +72,4 @@ export function createControlServer(deps: ControlServerDeps, config: ControlServ
       clearTimeout(cut);
     },
   };
-}
-
-function describeError(error: unknown): { status: number; body: { code: string; message: string } } {
-  const status = error instanceof MantaError ? STATUS[error.code] : undefined;
-  if (error instanceof MantaError && status !== undefined) {
-    return { status, body: { code: error.code, message: error.message } };
-  }
-  // Express and its body reader mark what the caller did wrong with a status.
-  if (error instanceof Error && 'status' in error && isCallersFault(error.status)) {
-    return { status: error.status, body: { code: 'BadRequest', message: error.message } };
-  }
-  return { status: 500, body: { code: 'InternalError', message: 'an unexpected error occurred' } };
-}
-
-function isCallersFault(status: unknown): status is number {
-  return typeof status === 'number' && status >= 400 && status < 500;
 }

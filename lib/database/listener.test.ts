@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
+import { eventually } from '../eventually/eventually.ts';
 import { createListener, type Listener, listenerDefaults } from './listener.ts';
 import type { ConnectionTarget } from './pool.ts';
 import { queryOnce, testServer } from './testing.ts';
@@ -42,19 +42,6 @@ function listen(heartbeatMs = 5_000): { readonly told: readonly string[]; readon
 
 function notify(payload: string): Promise<unknown> {
   return queryOnce(target, 'SELECT pg_notify($1, $2)', [CHANNEL, payload]);
-}
-
-async function eventually(expectation: () => void): Promise<void> {
-  const deadline = performance.now() + 5_000;
-  for (;;) {
-    try {
-      expectation();
-      return;
-    } catch (error) {
-      if (performance.now() > deadline) throw error;
-      await sleep(5);
-    }
-  }
 }
 
 describe('a listener', () => {

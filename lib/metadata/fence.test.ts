@@ -1,7 +1,8 @@
 import { queryOnce } from '../database/testing.ts';
+import { eventually } from '../eventually/eventually.ts';
 import { canonicalRanges } from './first-ring.ts';
 import { childrenOf, newRev, sha256, vnodeOf } from './path.ts';
-import { anAccount, createTestNamespace, eventually, type TestNamespace } from './testing.ts';
+import { anAccount, createTestNamespace, type TestNamespace } from './testing.ts';
 import type { Metadata } from './types.ts';
 
 const any = { kind: 'any' } as const;

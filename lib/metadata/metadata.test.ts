@@ -1,13 +1,7 @@
 import { queryOnce } from '../database/testing.ts';
+import { eventually } from '../eventually/eventually.ts';
 import { childrenOf, newRev, newUuid, vnodeOf } from './path.ts';
-import {
-  anAccount,
-  createTestNamespace,
-  eventually,
-  inconsistencies,
-  onEveryShard,
-  type TestNamespace,
-} from './testing.ts';
+import { anAccount, createTestNamespace, inconsistencies, onEveryShard, type TestNamespace } from './testing.ts';
 import type { DirPath, Metadata, ObjectEntry, Place } from './types.ts';
 
 const any = { kind: 'any' } as const;

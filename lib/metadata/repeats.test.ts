@@ -1,11 +1,11 @@
 import pg from 'pg';
 import { queryOnce } from '../database/testing.ts';
+import { eventually } from '../eventually/eventually.ts';
 import { deleteMutation, type Mutation, putMutation } from './mutation.ts';
 import { newRev, vnodeOf } from './path.ts';
 import {
   anAccount,
   createTestNamespace,
-  eventually,
   inconsistencies,
   onEveryShard,
   type TestAccount,

@@ -1,6 +1,7 @@
 import { type AddressInfo, connect as connectSocket, createServer, type Server } from 'node:net';
+import { eventually } from '../eventually/eventually.ts';
 import { childrenOf, vnodeOf } from './path.ts';
-import { anAccount, createTestNamespace, eventually, type TestAccount, type TestNamespace } from './testing.ts';
+import { anAccount, createTestNamespace, type TestAccount, type TestNamespace } from './testing.ts';
 import type { Metadata, Place } from './types.ts';
 
 const any = { kind: 'any' } as const;

@@ -2,7 +2,6 @@ import { pino } from 'pino';
 import { createPool, type Pool, poolDefaults } from '../database/pool.ts';
 import { createTestDatabases, queryOnce, type TestDatabases } from '../database/testing.ts';
 import { systemClock } from '../lifecycle/clock.ts';
-import { pause } from './backoff.ts';
 import { createFirstRing } from './first-ring.ts';
 import { createMetadata, type MetadataSettings } from './metadata.ts';
 import { newUuid, placeOf } from './path.ts';
@@ -165,13 +164,4 @@ export async function inconsistencies(databases: TestDatabases): Promise<string[
   const alive = new Set(referenced.map(row => row.object_id));
   for (const { object_id } of fast) if (alive.has(object_id)) found.push(`live object ${object_id} is queued`);
   return found;
-}
-
-/** Waits until the condition holds; throws after `withinMs`. */
-export async function eventually(condition: () => boolean | Promise<boolean>, withinMs = 15_000): Promise<void> {
-  const until = performance.now() + withinMs;
-  while (!(await condition())) {
-    if (performance.now() > until) throw new Error(`not within ${withinMs} ms`);
-    await pause(5);
-  }
 }

@@ -5,12 +5,12 @@ import { pino } from 'pino';
 import { createAccountAdmin } from '../../../lib/auth/account-admin.ts';
 import { authMigrations } from '../../../lib/auth/migrations.ts';
 import { aKeyPair } from '../../../lib/auth/testing.ts';
+import { answerErrors } from '../../../lib/control-server/answer-errors.ts';
 import { createPool, type Pool, poolDefaults } from '../../../lib/database/pool.ts';
 import { createTestDatabases, type TestDatabases } from '../../../lib/database/testing.ts';
 import { systemClock } from '../../../lib/lifecycle/clock.ts';
 import { createTokenSigner, createTokenVerifier } from '../../../lib/region-token/region-token.ts';
 import { createAdminRouter } from './admin.ts';
-import { answerErrors } from './errors.ts';
 
 const logger = pino({ level: 'silent' });
 const regionKey = generateKeyPairSync('ed25519');

@@ -21,7 +21,7 @@ const PAGE = 1000;
 /**
  * Administration of accounts and keys on the internal listener: `/admin/v1/accounts…` of auth.md §13.9. Every request
  * needs a region token for the operation `admin`; users, roles and policies are not there yet and answer
- * ResourceNotFound. Errors are thrown for `answerErrors`, which the listener has as its last handler.
+ * ResourceNotFound. Errors are thrown for `answerErrors`, which the control server has as its last handler.
  */
 export function createAdminRouter(deps: AdminDeps): Router {
   const { admin, logger } = deps;

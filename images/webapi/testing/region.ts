@@ -3,7 +3,6 @@ import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { Agent } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
 import { Registry } from 'prom-client';
 import { type AccountChange, createAccountAdmin } from '../../../lib/auth/account-admin.ts';
@@ -12,6 +11,7 @@ import { authMigrations } from '../../../lib/auth/migrations.ts';
 import { aKeyPair, type KeyKind, type TestKeyPair } from '../../../lib/auth/testing.ts';
 import { createPool, type Pool, poolDefaults } from '../../../lib/database/pool.ts';
 import { createTestDatabases, type TestDatabases } from '../../../lib/database/testing.ts';
+import { eventually } from '../../../lib/eventually/eventually.ts';
 import { systemClock } from '../../../lib/lifecycle/clock.ts';
 import { createFirstRing } from '../../../lib/metadata/first-ring.ts';
 import { createMetadata } from '../../../lib/metadata/metadata.ts';
@@ -263,19 +263,4 @@ async function startNodes(
     volumes.push(dir);
   }
   return { nodes, volumes };
-}
-
-/** Waits until `isTrue` holds; throws after `withinMs`. An exception in it counts as not yet, and is the reason at the end. */
-export async function eventually(isTrue: () => boolean | Promise<boolean>, withinMs = 10_000): Promise<void> {
-  const until = performance.now() + withinMs;
-  for (;;) {
-    let reason: unknown;
-    try {
-      if (await isTrue()) return;
-    } catch (error) {
-      reason = error;
-    }
-    if (performance.now() > until) throw new Error('it did not come true in time', { cause: reason });
-    await sleep(10);
-  }
 }

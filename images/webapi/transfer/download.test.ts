@@ -4,8 +4,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer, text } from 'node:stream/consumers';
+import { eventually } from '../../../lib/eventually/eventually.ts';
 import type { ObjectEntry } from '../../../lib/metadata/types.ts';
-import { eventually, startTestStorageNode, type TestStorageNode } from '../../storage/testing.ts';
+import { startTestStorageNode, type TestStorageNode } from '../../storage/testing.ts';
 import type { TransferConfig } from './config.ts';
 import {
   anObject,

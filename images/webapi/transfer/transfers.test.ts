@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
+import { eventually } from '../../../lib/eventually/eventually.ts';
 import type { Clock } from '../../../lib/lifecycle/clock.ts';
 import type { StorageNodeView } from '../../../lib/metadata/types.ts';
-import { eventually, startTestStorageNode, type TestStorageNode } from '../../storage/testing.ts';
+import { startTestStorageNode, type TestStorageNode } from '../../storage/testing.ts';
 import type { TransferConfig } from './config.ts';
 import { anUpload, aView, type FakeNode, patient, refuse, startFakeNode, startTransfers } from './testing.ts';
 import type { TransferDeps } from './transfers.ts';

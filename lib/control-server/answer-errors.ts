@@ -1,23 +1,25 @@
 import type { ErrorRequestHandler } from 'express';
 import type { Logger } from 'pino';
-import { codeOf, MantaError } from '../../../lib/errors/manta-error.ts';
+import { codeOf, MantaError } from '../errors/manta-error.ts';
 
-/** The errors of the internal listener, by code. What is not here is an InternalError. */
+/** The errors of control ports, by code. What is not here is an InternalError. */
 const STATUS: Readonly<Record<string, number>> = {
   BadRequest: 400,
   InvalidContent: 400,
   InvalidParameter: 400,
   InvalidToken: 401,
   TokenMismatch: 403,
+  NodeRetired: 403,
   ResourceNotFound: 404,
   MethodNotAllowed: 405,
   EntityAlreadyExists: 409,
+  IncarnationMismatch: 409,
   PayloadTooLarge: 413,
   ServiceUnavailable: 503,
 };
 
 /**
- * The last handler of the internal listener: answers anything thrown with `{"code","message"}`, and logs what is not the
+ * The last handler of a control port: answers anything thrown with `{"code","message"}`, and logs what is not the
  * caller's doing. An answer that has begun is broken off, so that nobody takes it for whole.
  */
 export function answerErrors(deps: { readonly logger: Logger }): ErrorRequestHandler {
@@ -26,7 +28,7 @@ export function answerErrors(deps: { readonly logger: Logger }): ErrorRequestHan
     const status = STATUS[error.code] ?? 500;
     if (status >= 500) {
       const facts = { err: thrown, method: request.method, path: request.path };
-      deps.logger[status === 503 ? 'warn' : 'error'](facts, 'internal request failed');
+      deps.logger[status === 503 ? 'warn' : 'error'](facts, 'control request failed');
     }
     if (response.headersSent) {
       response.destroy();
