@@ -103,6 +103,32 @@ describe('putting an object', () => {
     expect(queued.map(row => row.object_id)).not.toContain(winner.objectId);
   });
 
+  it('is changed and deleted by unguarded writers whatever others do to it meanwhile', async () => {
+    const me = anAccount();
+    const other = region.another();
+    await metadata.putObject(me.at('hot'), me.object(), any);
+    const seen = await objectAt(me.at('hot'));
+    const patch = (i: number) => ({ headers: { 'm-i': `${i}` }, roles: [] });
+    const updates = await Promise.all(
+      Array.from({ length: 20 }, async (_, i) => {
+        await metadata.putObject(me.at('hot'), me.object(), any);
+        return (i % 2 === 0 ? metadata : other).updateMetadata(me.at('hot'), patch(i), seen, any);
+      }),
+    );
+    expect(new Set(updates.map(update => update.kind))).toEqual(new Set(['updated']));
+    const puts = Array.from({ length: 10 }, () => metadata.putObject(me.at('hot'), me.object(), any));
+    expect(await other.deleteObject(me.at('hot'), seen.rev, any)).toEqual({ kind: 'deleted' });
+    await Promise.all(puts);
+  });
+
+  it('is not changed by a patch that was made for a directory', async () => {
+    const me = anAccount();
+    await metadata.putObject(me.at('a'), me.object(), any);
+    const patch = { headers: { 'm-i': '1' }, roles: [] };
+    const update = metadata.updateMetadata(me.at('a'), patch, { kind: 'directory', rev: newRev() }, any);
+    expect(await update).toEqual({ kind: 'precondition' });
+  });
+
   it('does not take a busy name for a busy shard', async () => {
     const me = anAccount();
     // A hundred commits one after the other take longer than any of them may wait for the shard.
@@ -155,7 +181,7 @@ describe('changing and deleting an entry', () => {
     const me = anAccount();
     await metadata.putObject(me.at('a'), me.object({ headers: { 'm-old': '1' }, contentDisposition: 'inline' }), any);
     const before = await objectAt(me.at('a'));
-    const updated = await metadata.updateMetadata(me.at('a'), { headers: { 'm-new': '2' }, roles: [] }, before.rev);
+    const updated = await metadata.updateMetadata(me.at('a'), { headers: { 'm-new': '2' }, roles: [] }, before);
     expect(updated.kind).toBe('updated');
     const after = await objectAt(me.at('a'));
     const { contentDisposition: _dropped, ...kept } = before;
@@ -167,12 +193,16 @@ describe('changing and deleting an entry', () => {
   it('refuses a version that is gone', async () => {
     const me = anAccount();
     await metadata.putObject(me.at('a'), me.object(), any);
-    expect(await metadata.updateMetadata(me.at('a'), { headers: {}, roles: [] }, newRev())).toEqual({
+    expect(
+      await metadata.updateMetadata(me.at('a'), { headers: {}, roles: [] }, { kind: 'object', rev: newRev() }),
+    ).toEqual({
       kind: 'precondition',
     });
     expect(await metadata.deleteObject(me.at('a'), newRev())).toEqual({ kind: 'precondition' });
     expect(await metadata.deleteObject(me.at('b'), newRev())).toEqual({ kind: 'absent' });
-    expect(await metadata.updateMetadata(me.at('b'), { headers: {}, roles: [] }, newRev())).toEqual({ kind: 'absent' });
+    expect(
+      await metadata.updateMetadata(me.at('b'), { headers: {}, roles: [] }, { kind: 'object', rev: newRev() }),
+    ).toEqual({ kind: 'absent' });
   });
 
   it('deletes an object once and queues its bytes', async () => {
@@ -225,7 +255,7 @@ describe('many mutations at once', () => {
           const entry = await m.get(place);
           if (entry?.kind !== 'object' || i % 4 === 0) await m.putObject(place, me.object({ sizeBytes: i + 1 }), any);
           else if (i % 4 === 1) await m.deleteObject(place, entry.rev);
-          else if (i % 4 === 2) await m.updateMetadata(place, { headers: { 'm-i': `${i}` }, roles: [] }, entry.rev);
+          else if (i % 4 === 2) await m.updateMetadata(place, { headers: { 'm-i': `${i}` }, roles: [] }, entry);
           else await m.link(place, entry, target, { owner: me.uuid, roles: [] });
         } catch (error) {
           failures.push(error);

@@ -67,8 +67,10 @@ export function createMetadata(deps: MetadataDeps, settings: MetadataSettings): 
     getForWrite: (place, options = {}) => reads.getForWrite(place, options),
     list: (dir, query, options = {}) => reads.list(dir, query, options),
     putObject: (place, object, expect, options = {}) => mutations.putObject(place, object, expect, options),
-    updateMetadata: (place, patch, rev, options = {}) => mutations.updateMetadata(place, patch, rev, options),
-    deleteObject: (place, rev, options = {}) => mutations.deleteObject(place, rev, options),
+    updateMetadata: (place, patch, seen, expect = { kind: 'rev', rev: seen.rev }, options = {}) =>
+      mutations.updateMetadata(place, patch, seen, expect, options),
+    deleteObject: (place, seen, expect = { kind: 'rev', rev: seen }, options = {}) =>
+      mutations.deleteObject(place, seen, expect, options),
     async mkdir(place, attributes, expect, options = {}) {
       const made = await directories.mkdir(place, attributes, expect, false, options);
       return 'mtimeMs' in made ? { kind: made.kind, mtimeMs: made.mtimeMs } : made;

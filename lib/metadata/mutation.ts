@@ -1,7 +1,7 @@
 import { MantaError } from '../errors/manta-error.ts';
 import { headersForRow, md5ForRow } from './entry.ts';
 import { isRootPlace, placeOfDirectory, sha256, vnodeOf } from './path.ts';
-import type { DirPath, Expect, MetadataPatch, NewObject, Place, Rev } from './types.ts';
+import type { DirPath, Entry, Expect, MetadataPatch, NewObject, Place, Rev } from './types.ts';
 
 /** One row of `mutation_v1`, ready to be sent: once, or again with the same ids while its outcome is unknown. */
 export interface Mutation {
@@ -12,6 +12,8 @@ export interface Mutation {
   readonly rev: Rev;
   /** The row as a JSON object. */
   readonly json: string;
+  /** The row for a repeat while the outcome is unknown: it must not touch what others have written since. */
+  readonly repeatJson: string;
 }
 
 /** What a function of the schema says about one row. */
@@ -60,11 +62,16 @@ export function putMutation(place: Place, object: NewObject, expect: Expect, rev
   });
 }
 
-export function updateMutation(place: Place, patch: MetadataPatch, seen: Rev, rev: Rev): Mutation {
-  return mutation(place, rev, {
+/** Without a guard it changes whatever version stands there, of the kind that was seen. */
+export function updateMutation(
+  place: Place,
+  patch: MetadataPatch,
+  seen: Pick<Entry, 'kind' | 'rev'>,
+  expect: Expect,
+  rev: Rev,
+): Mutation {
+  return changeMutation(place, rev, seen.rev, expect, seen.kind === 'object' ? 'o' : 'd', {
     op: 'u',
-    expect: 'r',
-    expect_rev: seen,
     content_type: patch.contentType ?? null,
     content_disposition: patch.contentDisposition ?? null,
     headers: headersForRow(patch.headers),
@@ -73,18 +80,37 @@ export function updateMutation(place: Place, patch: MetadataPatch, seen: Rev, re
 }
 
 /** `rev` names the operation only. */
-export function deleteMutation(place: Place, seen: Rev, rev: Rev): Mutation {
-  return mutation(place, rev, { op: 'd', expect: 'r', expect_rev: seen });
+export function deleteMutation(place: Place, seen: Rev, expect: Expect, rev: Rev): Mutation {
+  return changeMutation(place, rev, seen, expect, 'o', { op: 'd' });
+}
+
+/**
+ * A change of what is there. A repeat is tied to the version seen, guard or not: any other version was written while
+ * this operation was under way, and is ordered after it.
+ */
+function changeMutation(
+  place: Place,
+  rev: Rev,
+  seen: Rev,
+  expect: Expect,
+  kind: 'o' | 'd',
+  columns: Readonly<Record<string, unknown>>,
+): Mutation {
+  const repeat = mutation(place, rev, { ...columns, expect: kind, expect_rev: seen });
+  if (expect.kind !== 'any') return repeat;
+  return { ...mutation(place, rev, { ...columns, expect: kind, expect_rev: null }), repeatJson: repeat.json };
 }
 
 function mutation(place: Place, rev: Rev, columns: Readonly<Record<string, unknown>>): Mutation {
   const address = addressColumns(place.dir);
+  const json = JSON.stringify({ ...address, name: place.name, rev, ...columns });
   return {
     vnode: address.vnode,
     key: `${place.dir}/${place.name}`,
     place,
     rev,
-    json: JSON.stringify({ ...address, name: place.name, rev, ...columns }),
+    json,
+    repeatJson: json,
   };
 }
 

@@ -12,6 +12,7 @@ import type { Router } from './router.ts';
 import type {
   CallOptions,
   DeleteResult,
+  Entry,
   Expect,
   MetadataPatch,
   NewObject,
@@ -24,8 +25,14 @@ import type {
 /** Mutations of one entry, through the shard's batches. metadata.md §12.7, §12.16. */
 export interface Mutations {
   putObject(place: Place, object: NewObject, expect: Expect, options: CallOptions): Promise<PutResult>;
-  updateMetadata(place: Place, patch: MetadataPatch, seen: Rev, options: CallOptions): Promise<UpdateResult>;
-  deleteObject(place: Place, seen: Rev, options: CallOptions): Promise<DeleteResult>;
+  updateMetadata(
+    place: Place,
+    patch: MetadataPatch,
+    seen: Pick<Entry, 'kind' | 'rev'>,
+    expect: Expect,
+    options: CallOptions,
+  ): Promise<UpdateResult>;
+  deleteObject(place: Place, seen: Rev, expect: Expect, options: CallOptions): Promise<DeleteResult>;
 }
 
 /** `repeated`: an earlier attempt may have been committed. */
@@ -68,7 +75,7 @@ export function createMutations(
           unknown = attempt.repeated;
           const rows = await shard.pool.query<{ result: string; rev: Rev | null; mtime_ms: number | null }>(
             'SELECT result, rev, mtime_ms FROM mutate_one_v1($1)',
-            [mutation.json],
+            [attempt.repeated ? mutation.repeatJson : mutation.json],
             attempt.options,
           );
           const row = rows[0];
@@ -105,8 +112,8 @@ export function createMutations(
       }
     },
 
-    async updateMetadata(place, patch, seen, options) {
-      const mutation = updateMutation(place, patch, seen, newRev());
+    async updateMetadata(place, patch, seen, expect, options) {
+      const mutation = updateMutation(place, patch, seen, expect, newRev());
       const { outcome, repeated } = await mutate(mutation, options);
       switch (outcome.result) {
         case 'updated':
@@ -122,8 +129,8 @@ export function createMutations(
       }
     },
 
-    async deleteObject(place, seen, options) {
-      const { outcome, repeated } = await mutate(deleteMutation(place, seen, newRev()), options);
+    async deleteObject(place, seen, expect, options) {
+      const { outcome, repeated } = await mutate(deleteMutation(place, seen, expect, newRev()), options);
       switch (outcome.result) {
         case 'deleted':
         case 'is_directory':

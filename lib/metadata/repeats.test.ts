@@ -26,7 +26,7 @@ function shardOf(place: Place) {
 }
 
 /** Sends one mutation as the library does, once more than the library itself. */
-async function send(mutation: Mutation, how: 'alone' | 'batch'): Promise<string | undefined> {
+async function send(mutation: Pick<Mutation, 'place' | 'json'>, how: 'alone' | 'batch'): Promise<string | undefined> {
   const text = how === 'alone' ? 'SELECT result FROM mutate_one_v1($1)' : 'SELECT result FROM mutate_v1($1)';
   const argument = how === 'alone' ? mutation.json : `[${mutation.json}]`;
   return (await queryOnce<{ result: string }>(shardOf(mutation.place), text, [argument]))[0]?.result;
@@ -68,7 +68,7 @@ describe('a put whose reply was lost', () => {
       'overwrite',
       (me: TestAccount, place: Place) => putMutation(place, me.object(), any, newRev(), Date.now() + 60_000),
     ],
-    ['delete', (_me: TestAccount, place: Place, rev: Rev) => deleteMutation(place, rev, newRev())],
+    ['delete', (_me: TestAccount, place: Place, rev: Rev) => deleteMutation(place, rev, any, newRev())],
   ])('is superseded by a foreign %s that it had to wait for', async (_what, foreign) => {
     const { me, place, put } = aPut();
     await send(put, 'alone');
@@ -98,6 +98,21 @@ describe('a put whose reply was lost', () => {
     const late = putMutation(me.at('a'), me.object(), any, newRev(), Date.now() - 1);
     expect(await send(late, 'alone')).toBe('expired');
     expect(await send(late, 'batch')).toBe('expired');
+  });
+});
+
+describe('an unguarded delete whose reply was lost', () => {
+  it('does not delete what was written since, when it is repeated', async () => {
+    const me = anAccount();
+    const place = me.at('a');
+    await region.metadata.putObject(place, me.object(), any);
+    const seen = await region.metadata.get(place);
+    const deletion = deleteMutation(place, seen?.rev ?? newRev(), any, newRev());
+    expect(await send(deletion, 'alone')).toBe('deleted');
+    const later = me.object();
+    await region.metadata.putObject(place, later, any);
+    expect(await send({ place, json: deletion.repeatJson }, 'alone')).toBe('precondition');
+    expect(await region.metadata.get(place)).toMatchObject({ objectId: later.objectId });
   });
 });
 

@@ -87,7 +87,7 @@ describe('one round trip is enough to', () => {
     trips.push(await roundTrips(() => metadata.list(childrenOf(me.at()), { sort: 'mtime', reverse: false, limit: 9 })));
     const before = await metadata.get(me.at('a'));
     if (before === undefined) throw new Error('no entry');
-    trips.push(await roundTrips(() => metadata.updateMetadata(me.at('a'), { headers: {}, roles: [] }, before.rev)));
+    trips.push(await roundTrips(() => metadata.updateMetadata(me.at('a'), { headers: {}, roles: [] }, before)));
     const after = await metadata.get(me.at('a'));
     if (after === undefined) throw new Error('no entry');
     trips.push(await roundTrips(() => metadata.deleteObject(me.at('a'), after.rev)));

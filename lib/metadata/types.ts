@@ -173,11 +173,21 @@ export interface Metadata {
   /** The entry together with the number of entries in its directory (for the entry limit). One round trip. */
   getForWrite(place: Place, options?: CallOptions): Promise<{ entry: Entry | undefined; siblings: number }>;
   putObject(place: Place, object: NewObject, expect: Expect, options?: CallOptions): Promise<PutResult>;
-  /** Replaces what clients may change, on the version `rev`; on a root without an entry (`rev` undefined) makes one. */
-  updateMetadata(place: Place, patch: MetadataPatch, rev: Rev, options?: CallOptions): Promise<UpdateResult>;
+  /**
+   * Replaces what clients may change on an entry of the kind that was seen. `expect` any: on whatever version stands
+   * there by then; default: on the version seen.
+   */
+  updateMetadata(
+    place: Place,
+    patch: MetadataPatch,
+    seen: Pick<Entry, 'kind' | 'rev'>,
+    expect?: Expect,
+    options?: CallOptions,
+  ): Promise<UpdateResult>;
   /** Metadata of a root directory that may have no entry yet: creates or replaces its entry, keeping its children. */
   putRoot(place: Place, attributes: DirectoryAttributes, options?: CallOptions): Promise<UpdateResult>;
-  deleteObject(place: Place, rev: Rev, options?: CallOptions): Promise<DeleteResult>;
+  /** Deletes an object. `expect` any: whichever stands there by then; default: the version seen. */
+  deleteObject(place: Place, seen: Rev, expect?: Expect, options?: CallOptions): Promise<DeleteResult>;
   /** Idempotent; replaces an object of that name; an existing directory with other headers gets the new ones. */
   mkdir(place: Place, attributes: DirectoryAttributes, expect: Expect, options?: CallOptions): Promise<MkdirResult>;
   rmdir(place: Place, expect: Expect, options?: CallOptions): Promise<RmdirResult>;

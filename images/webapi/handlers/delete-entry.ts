@@ -14,8 +14,8 @@ import {
 } from '../entry-call.ts';
 
 /**
- * DELETE of an object or an empty directory: http-api.md §5.4 and §6.5. When the entry changes under way, the request
- * starts over on what is there now, unless it is conditional.
+ * DELETE of an object or an empty directory: http-api.md §5.4 and §6.5. When the entry becomes one of the other kind under
+ * way, the request starts over on what is there now, unless it is conditional.
  */
 export async function deleteEntry(call: EntryCall, services: Services): Promise<void> {
   if (call.endpoint.isRoot) throw rootRefusal(call);
@@ -41,7 +41,7 @@ async function deleteOnce(
 ): Promise<'deleted' | 'absent' | 'changed'> {
   if (entry.kind === 'object') {
     requireConditions(call, currentRecordOf(entry, false));
-    const { kind } = await metadata.deleteObject(call.place, entry.rev);
+    const { kind } = await metadata.deleteObject(call.place, entry.rev, expectationOf(call));
     return kind === 'deleted' || kind === 'absent' ? kind : 'changed';
   }
   const { kind } = await metadata.rmdir(call.place, expectationOf(call));

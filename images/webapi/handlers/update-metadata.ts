@@ -5,6 +5,7 @@ import {
   concurrentRequest,
   currentRecordOf,
   type EntryCall,
+  expectationOf,
   httpDate,
   notFound,
   originEcho,
@@ -64,10 +65,12 @@ function updateOnce(
       ...(call.contentType === undefined ? {} : { contentType: call.contentType }),
       ...(contentDisposition === undefined ? {} : { contentDisposition }),
     };
-    return metadata.updateMetadata(call.place, patch, entry.rev);
+    return metadata.updateMetadata(call.place, patch, entry, expectationOf(call));
   }
   const stored = storedHeadersOf(headers);
-  if (entry !== undefined) return metadata.updateMetadata(call.place, { headers: stored, roles: [] }, entry.rev);
+  if (entry !== undefined) {
+    return metadata.updateMetadata(call.place, { headers: stored, roles: [] }, entry, expectationOf(call));
+  }
   const attributes = { owner: call.owner.uuid, creator: callerUuid(call), headers: stored, roles: [] };
   return metadata.putRoot(call.place, attributes);
 }

@@ -8,7 +8,7 @@ CREATE TYPE mutation_v1 AS (
   root_path text,        -- only where the directory may come into being implicitly: its path
   name text,
   owner uuid, creator uuid, rev uuid,
-  expect "char",         -- a any, n absent, r the rev below
+  expect "char",         -- of a put: a any, n absent, r the rev below; of an update: o object, d directory
   expect_rev uuid,
   deadline timestamptz,
   object_id uuid, content_length bigint, content_md5 bytea,
@@ -119,7 +119,8 @@ BEGIN
   IF e.rev IS NULL THEN result := 'absent'; RETURN; END IF;
   IF r.op = 'd' AND e.kind = 'd' THEN result := 'is_directory'; RETURN; END IF;
   IF r.op = 'u' AND e.rev = r.rev THEN result := 'updated'; rev := e.rev; mtime := e.mtime; RETURN; END IF;
-  IF e.rev <> r.expect_rev THEN result := 'precondition'; RETURN; END IF;
+  -- Without expect_rev any version of the expected kind will do.
+  IF e.rev <> r.expect_rev OR r.op = 'u' AND e.kind <> r.expect THEN result := 'precondition'; RETURN; END IF;
   IF r.op = 'd' THEN
     DELETE FROM entry x WHERE x.vnode = e.vnode AND x.dir_id = e.dir_id AND x.name = e.name;
     PERFORM add_usage(e.vnode, e.dir_id, -1, -e.content_length);
@@ -220,7 +221,7 @@ BEGIN
         WHEN v_rev[u.i] IS NULL THEN 'alone'
         WHEN u.op = 'd' AND v_kind[u.i] = 'd' THEN 'is_directory'
         WHEN u.op = 'u' AND v_rev[u.i] = u.rev THEN 'updated'
-        WHEN v_rev[u.i] <> u.expect_rev THEN 'precondition'
+        WHEN v_rev[u.i] <> u.expect_rev OR u.op = 'u' AND v_kind[u.i] <> u.expect THEN 'precondition'
         WHEN u.op = 'd' THEN '-delete'
         ELSE '-update' END
       WHEN v_rev[u.i] = u.rev OR v_object[u.i] = u.object_id THEN 'unchanged'
