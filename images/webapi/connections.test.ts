@@ -133,6 +133,22 @@ test('a PUT without length and chunks makes an empty object', async () => {
 });
 
 describe('a connection', () => {
+  it('answers requests that were sent together one after the other', async () => {
+    const path = fresh();
+    const connection = raw();
+    connection.write(`${head('PUT', path, 'Content-Length: 3')}abc${head('GET', path)}${head('DELETE', path)}`);
+    const answers = await connection.until(/abc[\s\S]*HTTP\/1\.1 204[\s\S]*\r\n\r\n$/);
+    expect(statuses(answers)).toEqual([204, 200, 204]);
+  });
+
+  it('ends with the answer to a whole request when what follows is no HTTP', async () => {
+    const path = fresh();
+    const connection = raw();
+    connection.write(`${head('PUT', path, 'Content-Length: 3')}abcde`);
+    expect(statuses(await connection.ended())).toEqual([204]);
+    expect((await alice.request('HEAD', path)).headers['content-length']).toBe('3');
+  });
+
   it('stays usable after an error whose body was still to come', async () => {
     const connection = raw();
     const body = 'x'.repeat(300_000);

@@ -326,6 +326,12 @@ describe('GET and HEAD of an object', () => {
     expect(await ask({ 'if-modified-since': long })).toBe('200');
     expect(await ask({ 'if-unmodified-since': modified })).toBe('200');
     expect(await ask({ 'if-unmodified-since': long })).toBe('412 PreconditionFailed');
+    const origin = 'http://b.example';
+    await alice.request('PUT', `${path}?metadata=true`, {
+      headers: { 'transfer-encoding': 'chunked', 'access-control-allow-origin': '*' },
+    });
+    const asked = await alice.request('GET', path, { headers: { 'if-none-match': etag, origin } });
+    expect(asked).toMatchObject({ status: 304, headers: { 'access-control-allow-origin': origin } });
     const unchanged = await alice.request('GET', path, { headers: { 'if-none-match': etag } });
     expect(unchanged.headers.etag).toBe(etag);
     expect(unchanged.headers['content-length']).toBeUndefined();

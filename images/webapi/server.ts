@@ -42,13 +42,17 @@ export function createPublicServer(deps: PublicServerDeps, config: WebapiConfig)
 
   function handle(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void {
     const exchange = beginExchange(request, response, awaitsContinue, deps.clock);
+    const before = answers.get(request.socket);
     answers.set(request.socket, response);
     running.add(response);
     if (isDraining) response.shouldKeepAlive = false;
     deps.metrics.begin();
     response.once('finish', () => drainRest(exchange, config));
     response.once('close', () => ended(exchange));
-    deps.pipeline(exchange).catch((error: unknown) => failed(exchange, error));
+    const start = () => void deps.pipeline(exchange).catch((error: unknown) => failed(exchange, error));
+    // Requests that were sent together run one after the other: the next one may read what the last one wrote.
+    if (before === undefined || before.closed || before.writableFinished) start();
+    else before.once('close', start);
   }
 
   function failed(exchange: Exchange, error: unknown): void {
@@ -79,6 +83,11 @@ export function createPublicServer(deps: PublicServerDeps, config: WebapiConfig)
   server.on('checkExpectation', (request, response) => handle(request, response, false));
   server.on('clientError', (error: Error, socket: Socket) => {
     const answer = answers.get(socket);
+    if (answer !== undefined && !answer.writableFinished && answer.req.complete) {
+      // The bytes after a whole request are no part of it: its answer is still due, and the last one.
+      answer.shouldKeepAlive = false;
+      return;
+    }
     const mayWrite = answer === undefined || answer.writableFinished || !answer.headersSent;
     answerBrokenRequest(error, socket, {
       mayWrite,

@@ -45,7 +45,7 @@ async function readOnce(
   const condition = evaluateConditions(request.headers, currentRecordOf(object, false), true);
   if (condition.kind === 'fails') {
     if (condition.status === 412) throw new MantaError('PreconditionFailed', condition.message);
-    responder.empty(exchange, 304);
+    responder.empty(exchange, 304, replayedHeaders(object.headers, request.method ?? 'GET', request.headers.origin));
     return undefined;
   }
   if (!isAcceptable(request.headers.accept, object.contentType)) {
