@@ -10,7 +10,10 @@ import { createRegionTokens } from './region-tokens.ts';
 async function connect(dir: string): Promise<AdminClient> {
   const region = readRegionFile(dir);
   if (region?.processId === undefined || region.ports.internal === undefined) {
-    throw new MantaError('RegionNotRunning', `no region runs on ${dir}: start it with npm start`);
+    throw new MantaError(
+      'RegionNotRunning',
+      `no region runs on ${dir}: start it with npm start, or name another one with --dir`,
+    );
   }
   const tokens = createRegionTokens(region.name, await loadRegionKey(dir), systemClock);
   return createAdminClient({

@@ -209,10 +209,20 @@ describe('a region that cannot start', () => {
   it.each([
     [['--prot', '1'], 2, /Unknown option '--prot'[\s\S]*--port <number>/],
     [['--port', 'x'], 2, /--port must be a number/],
+    [['--dir', ''], 2, /--dir is empty/],
+    [['--dir', '/dev/null/x'], 1, /^Error: cannot use \/dev\/null\/x: .*choose another directory with --dir\n$/],
     [['--key', '/nowhere.pub'], 1, /nowhere.pub cannot be used as a public key/],
   ])('says what is wrong with %s', async (args, code, message) => {
     const running = runProgram('main.ts', ['--dir', join(base, 'wrong'), ...args]);
     expect([await running.exited, running.output()]).toEqual([code, expect.stringMatching(message)]);
+  });
+
+  it('leaves a directory alone that holds other things', async () => {
+    const home = mkdtempSync(join(base, 'home-'));
+    writeFileSync(join(home, 'thesis.doc'), '');
+    const running = runProgram('main.ts', ['--dir', home]);
+    expect([await running.exited, running.output()]).toEqual([1, expect.stringContaining('it holds thesis.doc')]);
+    expect(readdirSync(home)).toEqual(['thesis.doc']);
   });
 
   it('leaves a directory alone that holds another region’s file', async () => {

@@ -86,7 +86,11 @@ export function parseCommand(args: readonly string[], baseDir: string): Command 
   const { values, positionals } = parse(args);
   if (values.help || args.length === 0) return undefined;
   const verb = verbs.find(({ words }) => words.every((word, i) => positionals[i] === word));
-  if (verb === undefined) throw usageError(`there is no command "${positionals.join(' ')}"`);
+  if (verb === undefined) {
+    const isBegun = verbs.some(({ words }) => positionals.every((word, i) => words[i] === word));
+    const what = isBegun ? 'the command goes on after' : 'there is no command';
+    throw usageError(`${what} "${positionals.join(' ')}"`);
+  }
   const name = verb.words.join(' ');
   const operands = positionals.slice(verb.words.length);
   if (operands.length !== verb.operands.length) {

@@ -52,8 +52,12 @@ export function parseCommandLine(args: readonly string[], baseDir: string): Coal
   throw new MantaError('Usage', field === 'port' ? '--port must be a number from 0 to 65535' : `--${field} is empty`);
 }
 
-/** An absolute path; `~/` is the home directory even where the shell left it alone, as in `--key=~/.ssh/id.pub`. */
+/**
+ * An absolute path; `~/` is the home directory even where the shell left it alone, as in `--key=~/.ssh/id.pub`. Nothing
+ * stays nothing: an unset variable must not become the directory that the user happens to be in.
+ */
 export function resolvePath(baseDir: string, path: string): string {
+  if (path === '') return '';
   return path.startsWith('~/') ? join(homedir(), path.slice(2)) : resolve(baseDir, path);
 }
 

@@ -1,7 +1,8 @@
-import { chmodSync, existsSync, mkdirSync, realpathSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, realpathSync } from 'node:fs';
+import { join } from 'node:path';
 import { MantaError } from '../../lib/errors/manta-error.ts';
 import { newRegion, type RegionFile, readRegionFile, writeRegionFile } from './region-file.ts';
-import { lockState } from './state-lock.ts';
+import { lockState, type StateLock } from './state-lock.ts';
 
 /** A state directory that this process has for itself. */
 export interface StateDirectory {
@@ -16,16 +17,10 @@ export interface StateDirectory {
 
 /**
  * Makes or takes over a state directory. Throws MantaError `RegionRunning`, with the process that has it, `RegionFile`
- * when it holds something else. metadata.md §17.
+ * when it holds another release's region, `StateDirectory` when it cannot be used. metadata.md §17.
  */
 export function openStateDirectory(dir: string, processId: number): StateDirectory {
-  if (!existsSync(dir)) {
-    mkdirSync(dir, { recursive: true });
-    // A database server that is not root must get through to its own directory; what is secret has a mode of its own.
-    chmodSync(dir, 0o755);
-  }
-  const path = realpathSync(dir);
-  const lock = lockState(path);
+  const { path, lock } = takeDirectory(dir);
   if (lock === undefined) throw running(path);
   try {
     let region: RegionFile = { ...(readRegionFile(path) ?? newRegion()), processId };
@@ -51,6 +46,30 @@ export function openStateDirectory(dir: string, processId: number): StateDirecto
   } catch (error) {
     lock.release();
     throw error;
+  }
+}
+
+/** What a start that was cut off, or somebody who prepares volumes, may have put there before there is a region. */
+const OURS = /^(lock|logs|postgres|storage|keys|agent|env|region\.json.*|lost\+found)$/;
+
+function takeDirectory(dir: string): { path: string; lock: StateLock | undefined } {
+  try {
+    if (!existsSync(dir)) {
+      mkdirSync(dir, { recursive: true });
+      // A database server that is not root must get through to its own directory; what is secret has a mode of its own.
+      chmodSync(dir, 0o755);
+    }
+    const path = realpathSync(dir);
+    const stranger = readdirSync(path).find(name => !OURS.test(name));
+    if (stranger !== undefined && !existsSync(join(path, 'region.json'))) {
+      throw new Error(`it holds ${stranger}, and no region`);
+    }
+    return { path, lock: lockState(path) };
+  } catch (cause) {
+    const reason = (cause as Error).message;
+    throw new MantaError('StateDirectory', `cannot use ${dir}: ${reason}; choose another directory with --dir`, {
+      cause,
+    });
   }
 }
 

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -107,10 +107,19 @@ describe('startPostgres', () => {
   it('is not fooled by a pid file whose number another process has by now', async () => {
     const first = await startPostgres({ logger }, { dir });
     await first.stop();
-    writeFileSync(join(dir, 'data', 'postmaster.pid'), `${process.pid}\n${dir}/data\n0\n5432\n\n\n\nready   \n`);
-    const second = await startPostgres({ logger }, { dir });
-    await second.stop();
-    expect(isRunning(process.pid)).toBe(true);
+    // A process of the user that PostgreSQL runs as: it asks nobody else's.
+    const stranger = spawn('sleep', ['60'], process.getuid?.() === 0 ? { uid: 65_534 } : {});
+    const lock = `${stranger.pid}\n${dir}/data\n0\n5432\n\n\n\nready   \n`;
+    writeFileSync(join(dir, 'data', 'postmaster.pid'), lock);
+    writeFileSync(join(first.connection.host, '.s.PGSQL.5432.lock'), lock);
+    writeFileSync(join(first.connection.host, '.s.PGSQL.5432'), '');
+    try {
+      const second = await startPostgres({ logger }, { dir });
+      await second.stop();
+      expect(isRunning(stranger.pid as number)).toBe(true);
+    } finally {
+      stranger.kill();
+    }
   });
 
   it('begins anew after an initdb that was interrupted', async () => {

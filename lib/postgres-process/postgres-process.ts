@@ -47,6 +47,7 @@ export interface PostgresProcess {
 }
 
 const PORT = 5432;
+const SOCKET = `.s.PGSQL.${PORT}`;
 const START_WITHIN_MS = 30_000;
 const STOP_WITHIN_MS = 20_000;
 
@@ -77,7 +78,10 @@ export async function startPostgres(deps: { logger: Logger }, config: PostgresCo
   if (leftovers > 0)
     deps.logger.warn({ processes: leftovers, dataDir }, 'ended a postgres left over from a killed region');
   const beside = join(dir, 'socket');
-  const socketDir = makeSocketDirectory(beside, `.s.PGSQL.${PORT}.lock`, account.uid);
+  const socketDir = makeSocketDirectory(beside, `${SOCKET}.lock`, account.uid);
+  // Nobody uses the directory now: a socket in it, and its lock, are of a server that was killed. PostgreSQL would ask
+  // whether the process id in the lock is alive, and by now that may be anybody's.
+  for (const name of [SOCKET, `${SOCKET}.lock`]) rmSync(join(socketDir, name), { force: true });
   giveTo(account, socketDir);
   giveTo(account, dir);
   const password = await createCluster(dir, binaries, account);
