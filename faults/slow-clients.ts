@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from '../lib/eventually/eventually.ts';
 import { checkTemporaries } from './consistency.ts';
 import type { Region } from './region.ts';
 import type { Report } from './report.ts';
@@ -48,11 +49,12 @@ export async function cut(region: Region): Promise<Report> {
     await sleep(i * 5);
     socket.destroy();
   }
-  await sleep(500);
   return { name: 'cut', figures: { uploads: 20 }, problems: await leftBehind(region, path) };
 }
 
 async function leftBehind(region: Region, path: string): Promise<string[]> {
+  // Storage nodes hear of the end a moment after the client.
+  await eventually(async () => (await checkTemporaries(region.dir)).length === 0, 5_000).catch(() => {});
   const problems = await checkTemporaries(region.dir);
   const { status } = await region.client.request('HEAD', path);
   if (status !== 404) problems.push(`${path} exists although its upload failed (HEAD ${status})`);
