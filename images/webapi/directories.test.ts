@@ -1,3 +1,4 @@
+import { queryOnce } from '../../lib/database/testing.ts';
 import type { Answer, TestClient } from './testing/client.ts';
 import { startRegion, type TestRegion } from './testing/region.ts';
 
@@ -35,6 +36,19 @@ async function aDirectory(): Promise<string> {
   await alice.mkdir(path);
   return path;
 }
+
+test('a directory that is made again after a removal was cut off stays', async () => {
+  // Several, so that some have their two halves on different shards and some on one.
+  const paths = await Promise.all(Array.from({ length: 8 }, () => aDirectory()));
+  for (const target of region.databases.superuser.index) {
+    // What a crash between the two steps of rmdir leaves: the permit is withdrawn for good, the entry still stands.
+    const text = "UPDATE directory SET state = 'deleting', changed = now() - interval '1 h' WHERE path ~ $1";
+    await queryOnce(target, text, [`/(${paths.map(path => path.split('/').at(-1)).join('|')})$`]);
+  }
+  for (const path of paths) expect(outcome(await mkdir(path))).toBe('204');
+  await region.metadata.sweep(AbortSignal.timeout(10_000));
+  for (const path of paths) expect(outcome(await alice.request('GET', path))).toBe('200');
+});
 
 /** A new directory that holds `a` to `e`, in this order of time; `b` and `d` are directories. */
 async function aFilledDirectory(): Promise<string> {

@@ -26,19 +26,19 @@ export async function makeDirectory(call: EntryCall, services: Services): Promis
     headers: storedHeadersOf(call.exchange.request.headers),
     roles: [],
   };
-  if (!isUnchanged(call, attributes)) {
-    if (call.endpoint.isRoot) await writeRoot(call, attributes, services);
-    else {
-      const result = await metadata.mkdir(call.place, attributes, expectationOf(call));
-      if (result.kind === 'no_directory') throw missingParent(call);
-      if (result.kind === 'precondition') throw concurrentRequest(call);
-    }
+  if (call.endpoint.isRoot) await writeRoot(call, attributes, services);
+  else {
+    // Even where nothing would change: that the entry stands does not mean that its removal has not begun.
+    const result = await metadata.mkdir(call.place, attributes, expectationOf(call));
+    if (result.kind === 'no_directory') throw missingParent(call);
+    if (result.kind === 'precondition') throw concurrentRequest(call);
   }
   responder.empty(call.exchange, 204, originEcho(call));
 }
 
-/** Gives a root an entry, or its entry other headers. */
+/** Gives a root an entry, or its entry other headers. Nobody removes a root. */
 async function writeRoot(call: EntryCall, attributes: DirectoryAttributes, { metadata }: Services): Promise<void> {
+  if (isUnchanged(call, attributes)) return;
   const result = await metadata.putRoot(call.place, attributes);
   if (result.kind !== 'updated') throw concurrentRequest(call);
 }
