@@ -8,7 +8,9 @@ import { findBinaries } from './binaries.ts';
 import { type PostgresConnection, startPostgres } from './postgres-process.ts';
 
 const logger = pino({ level: 'silent' });
-const asRoot = process.getuid?.() === 0 ? it : it.skip;
+const isRoot = process.getuid?.() === 0;
+if (!isRoot) console.log('skipped, because this run is not root’s: how PostgreSQL is started by root');
+const asRoot = isRoot ? it : it.skip;
 let dir: string;
 
 let base: string;
@@ -108,7 +110,7 @@ describe('startPostgres', () => {
     const first = await startPostgres({ logger }, { dir });
     await first.stop();
     // A process of the user that PostgreSQL runs as: it asks nobody else's.
-    const stranger = spawn('sleep', ['60'], process.getuid?.() === 0 ? { uid: 65_534 } : {});
+    const stranger = spawn('sleep', ['60'], isRoot ? { uid: 65_534 } : {});
     const lock = `${stranger.pid}\n${dir}/data\n0\n5432\n\n\n\nready   \n`;
     writeFileSync(join(dir, 'data', 'postmaster.pid'), lock);
     writeFileSync(join(first.connection.host, '.s.PGSQL.5432.lock'), lock);

@@ -45,7 +45,7 @@ const keys = new Map(kinds.map(kind => [kind, aKeyPair(kind)]));
 const rsa = keyOf('rsa');
 const alice = anAccount({ login: 'alice', keys: [...keys.values()].map(pair => pair.view) });
 const blocked = anAccount({ login: 'blocked', approved: false, keys: [rsa.view] });
-const root = anAccount({ login: 'root', approved: false, operator: true, keys: [rsa.view] });
+const warden = anAccount({ login: 'warden', approved: false, operator: true, keys: [rsa.view] });
 
 function keyOf(kind: KeyKind): TestKeyPair {
   return keys.get(kind) ?? aKeyPair(kind);
@@ -53,7 +53,7 @@ function keyOf(kind: KeyKind): TestKeyPair {
 
 function at(nowMs: number) {
   return createAuthenticator({
-    accounts: accountsOf(alice, blocked, root),
+    accounts: accountsOf(alice, blocked, warden),
     clock: { now: () => nowMs, monotonic: () => nowMs },
   });
 }
@@ -244,7 +244,7 @@ describe('a header signature', () => {
   });
 
   it('is accepted from an unapproved operator', async () => {
-    expect(await outcome(request(signed({ keyId: `/root/keys/${rsa.view.md5Fingerprint}` })))).toBe('root');
+    expect(await outcome(request(signed({ keyId: `/warden/keys/${rsa.view.md5Fingerprint}` })))).toBe('warden');
   });
 
   it.each(['keyId="a', 'keyId=a', '="a"', 'key-id="a"', 'keyId="a" algorithm="b"', 'keyId="a";algorithm="b"', 'x'])(
@@ -470,7 +470,7 @@ describe('loadOwner', () => {
     const refusal = { code: 'AccountBlocked', message: 'blocked is not an active account' };
     await expect(at(NOW).loadOwner('blocked', { kind: 'anonymous' })).rejects.toMatchObject(refusal);
     await expect(at(NOW).loadOwner('blocked', callerOf(alice))).rejects.toMatchObject(refusal);
-    expect(await at(NOW).loadOwner('blocked', callerOf(root))).toBe(blocked);
-    expect(await at(NOW).loadOwner('root', { kind: 'anonymous' })).toBe(root);
+    expect(await at(NOW).loadOwner('blocked', callerOf(warden))).toBe(blocked);
+    expect(await at(NOW).loadOwner('warden', { kind: 'anonymous' })).toBe(warden);
   });
 });
