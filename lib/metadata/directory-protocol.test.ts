@@ -220,7 +220,7 @@ function unhealed(start: World, perform: Perform): string | undefined {
 }
 
 const live: World = { row: { dirId: 'X', state: 'live', attempt: 'x' }, entry: 'X' };
-const make: Actor = newId => mkdir(newId, false);
+const make: Actor = newId => mkdir(newId, false, 0);
 const remove: Actor = newId => rmdir(newId);
 const fix: Actor = newId => repair(newId);
 const ensure: Actor = newId => ensureLive(newId, 'X');

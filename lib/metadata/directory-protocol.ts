@@ -78,8 +78,15 @@ function* ask<S extends Step>(step: S): Generator<Step, StepAnswers[S['step']], 
 
 export type MkdirEnd = 'done' | 'no_directory' | 'precondition' | 'busy';
 
-/** `mayBeImplicit`: the row may be live without an entry, because it is a root's. */
-export function* mkdir(newId: NewId, mayBeImplicit: boolean): Steps<MkdirEnd> {
+/** Waits after which a row that has not changed counts as left behind rather than in work. */
+const PATIENCE = 8;
+
+/**
+ * `mayBeImplicit`: the row may be live without an entry, because it is a root's. `patience` is for speed only: without it,
+ * many mkdirs of one path would settle each other's rows all the time instead of letting one of them finish.
+ */
+export function* mkdir(newId: NewId, mayBeImplicit: boolean, patience: number = PATIENCE): Steps<MkdirEnd> {
+  let met = { attempt: '', times: 0 };
   for (;;) {
     const dirId = newId();
     const attempt = newId();
@@ -94,7 +101,8 @@ export function* mkdir(newId: NewId, mayBeImplicit: boolean): Steps<MkdirEnd> {
       // Absent: it was being removed. Anything else decides.
       if (put.kind !== 'absent') return put.kind;
     } else {
-      yield* settle(newId, row);
+      met = { attempt: row.attempt, times: row.attempt === met.attempt ? met.times + 1 : 0 };
+      if (met.times >= patience) yield* settle(newId, row);
     }
     if (!(yield* ask({ step: 'wait' }))) return 'busy';
   }

@@ -103,6 +103,14 @@ describe('one round trip is enough to', () => {
 });
 
 describe('bounded work', () => {
+  it('lets one of many mkdirs of one path finish, instead of having each undo the other', async () => {
+    const me = anAccount();
+    const place = child(me, false);
+    const many = () => Promise.all(Array.from({ length: 20 }, () => metadata.mkdir(place, me.directory(), any)));
+    // Three of the one that makes it; a look or two and a put of each of the others.
+    expect(await roundTrips(many)).toBeLessThan(20 * 8);
+  });
+
   it('makes a directory across shards in three steps and removes it in four', async () => {
     const me = anAccount();
     const place = child(me, false);
