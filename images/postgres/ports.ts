@@ -50,6 +50,8 @@ export interface OwnRecord {
   readonly status: PeerStatus;
   readonly statusGeneration: number;
   readonly statusSince: number;
+  /** When it last went from `abdicating` or `handed-off` back to `active`. */
+  readonly withdrewAt: number | undefined;
   readonly rewindable: boolean;
   /**
    * Changes it and resolves once etcd has it. While it says `abdicating` or `handed-off`, only a new status is written

@@ -26,6 +26,8 @@ export interface Snapshot {
   readonly evidence: Evidence;
   /** The long-running job of this peer, if there is one. */
   readonly job: JobView | undefined;
+  /** The last checkpoint this process asked for that has ended. */
+  readonly lastCheckpoint: { readonly at: number; readonly tookMs: number } | undefined;
   /** Jobs and actions that failed, by kind, until one of the kind succeeds. */
   readonly failures: Readonly<Record<string, Failure>>;
   /** Since when SIGTERM has been asking this process to end. */
@@ -86,10 +88,10 @@ export interface LocalRecord {
 }
 
 export interface Evidence {
-  /** A standby's verdict on the primary; undefined where this peer makes none. */
-  readonly primary: PrimaryVerdict | undefined;
+  /** A standby's verdict on the primary, and since when it has been this one; undefined where this peer makes none. */
+  readonly primary: (PrimaryVerdict & { readonly since: number }) | undefined;
   /** The primary's verdict on its sync. */
-  readonly sync: SyncVerdict | undefined;
+  readonly sync: (SyncVerdict & { readonly since: number }) | undefined;
   /** The last answer to a heartbeat, by peer. */
   readonly answers: Readonly<Record<string, HeartbeatAnswer>>;
   /** The last heartbeat of the primary. */
@@ -100,8 +102,10 @@ export interface Evidence {
   readonly status: PeerStatus;
   readonly statusGeneration: number;
   readonly rewindable: boolean;
-  /** Since when my status has been what it is. */
+  /** Since when my status has been what it is; the start of the process at first. */
   readonly statusSince: number;
+  /** When this process last took back the offer of its role, because nobody had accepted it. */
+  readonly withdrewAt: number | undefined;
 }
 
 /** A line from the primary to S and A0 (§4.4). `at`: when it was received. */
