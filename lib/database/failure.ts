@@ -16,11 +16,21 @@ export class DatabaseError extends MantaError {
   readonly kind: FailureKind;
   /** Five characters, when the database itself answered. */
   readonly sqlState?: string;
+  /**
+   * Only with `unavailable`: this server does not, or no longer, serve. Where the primary may move, the same work may be
+   * done elsewhere, or here when its gate has opened.
+   */
+  readonly isRefusal: boolean;
 
-  constructor(kind: FailureKind, message: string, options: { cause?: unknown; sqlState?: string } = {}) {
+  constructor(
+    kind: FailureKind,
+    message: string,
+    options: { cause?: unknown; sqlState?: string | undefined; isRefusal?: boolean } = {},
+  ) {
     super(kind === 'rejected' ? 'InternalError' : 'ServiceUnavailable', message, { cause: options.cause });
     this.name = 'DatabaseError';
     this.kind = kind;
+    this.isRefusal = options.isRefusal ?? false;
     if (options.sqlState !== undefined) this.sqlState = options.sqlState;
   }
 }
@@ -52,11 +62,20 @@ export function statementFailure(error: unknown): DatabaseError {
   const state = error instanceof pg.DatabaseError ? error.code : undefined;
   if (state === undefined) return new DatabaseError('unknown', `connection lost: ${message}`, { cause: error });
   const kind = KIND_OF_STATE[state] ?? (state.startsWith('08') ? 'unknown' : 'rejected');
-  return new DatabaseError(kind, message, { cause: error, sqlState: state });
+  return new DatabaseError(kind, message, { cause: error, sqlState: state, isRefusal: state === '25006' });
 }
+
+/** A gate is closed (28000 "pg_hba.conf rejects"), or the server starts, recovers or stops. */
+const CLOSED = new Set(['28000', '57P01', '57P02', '57P03']);
 
 /** Classifies what connecting threw: whatever it was, no statement ran. */
 export function connectFailure(error: unknown): DatabaseError {
+  if (error instanceof DatabaseError) return error;
   const message = error instanceof Error ? error.message : String(error);
-  return new DatabaseError('unavailable', `cannot connect: ${message}`, { cause: error });
+  const state = error instanceof pg.DatabaseError ? error.code : undefined;
+  return new DatabaseError('unavailable', `cannot connect: ${message}`, {
+    cause: error,
+    sqlState: state,
+    isRefusal: state === undefined || CLOSED.has(state),
+  });
 }

@@ -2,7 +2,8 @@ import { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import type { Logger } from 'pino';
-import type { ConnectionTarget } from './pool.ts';
+import { assertHome } from './home-check.ts';
+import { type ConnectionTarget, type DatabaseTarget, type Home, isMoving } from './moving-target.ts';
 
 /** Bounds of one listener. */
 export interface ListenerConfig {
@@ -43,11 +44,11 @@ export interface Listener {
 
 /**
  * Holds one connection that LISTENs, and makes a new one whenever it breaks or falls silent, for as long as it is not
- * closed. `target` is asked for every connection, so that a primary that moves is followed.
+ * closed. A primary that moves is followed: the connection to one that is superseded is ended at once.
  */
 export function createListener(
   deps: { readonly logger: Logger; readonly random: () => number },
-  target: ConnectionTarget,
+  target: DatabaseTarget,
   config: ListenerConfig,
   events: ListenerEvents,
 ): Listener {
@@ -55,14 +56,20 @@ export function createListener(
   let connected = false;
   let retryMs = config.retryMs.first;
 
+  async function whereTo(): Promise<Home | undefined> {
+    return isMoving(target) ? target.room.enter(() => target.home(), stopping.signal) : undefined;
+  }
+
   /** One connection's life; always ends by throwing why. */
   async function hold(): Promise<void> {
+    const home = await whereTo();
+    stopping.signal.throwIfAborted();
     // A socket of our own, because `end` waits for the server's goodbye and a server that is away never says it.
     const socket = new Socket();
     const client = new pg.Client({
       application_name: 'manta-listener',
       keepAlive: true,
-      ...target(),
+      ...(home?.connection ?? (target as ConnectionTarget))(),
       stream: () => socket,
       connectionTimeoutMillis: config.connectMs,
       query_timeout: config.heartbeatMs,
@@ -74,8 +81,14 @@ export function createListener(
     client.on('end', () => breakOff(new Error('the server closed the connection')));
     client.on('notification', message => events.notified(message.payload ?? ''));
     stopping.signal.addEventListener('abort', stop, { once: true });
+    const stopFollowing = isMoving(target)
+      ? target.onMove(current => {
+          if (current !== home) breakOff(new Error('another server is the primary now'));
+        })
+      : () => {};
     try {
       await Promise.race([client.connect(), broken]);
+      if (home !== undefined) await Promise.race([assertHome(client, home), broken]);
       await Promise.race([client.query(`LISTEN ${client.escapeIdentifier(config.channel)}`), broken]);
       connected = true;
       retryMs = config.retryMs.first;
@@ -87,6 +100,7 @@ export function createListener(
       }
     } finally {
       stopping.signal.removeEventListener('abort', stop);
+      stopFollowing();
       if (connected) {
         connected = false;
         if (!stopping.signal.aborted) deps.logger.warn({ channel: config.channel }, 'listening connection lost');

@@ -1,11 +1,14 @@
-import pg from 'pg';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type pg from 'pg';
 import type { Logger } from 'pino';
 import type { Clock } from '../lifecycle/clock.ts';
-import { connectFailure, DatabaseError, statementFailure } from './failure.ts';
+import { createConnections } from './connections.ts';
+import { DatabaseError, statementFailure } from './failure.ts';
 import { createGate } from './gate.ts';
+import { type DatabaseTarget, isMoving } from './moving-target.ts';
+import type { Connection } from './site.ts';
 
-/** Where to connect. Asked for every new connection, so that it may follow a primary that moves. */
-export type ConnectionTarget = () => pg.ClientConfig;
+export type { ConnectionTarget } from './moving-target.ts';
 
 export interface PoolConfig {
   /** For logs: which database this is. */
@@ -44,23 +47,37 @@ export interface QueryOptions {
   readonly deadlineMs?: number | undefined;
 }
 
+/** Of a single statement. */
+export interface StatementOptions extends QueryOptions {
+  /**
+   * Running it twice is as good as once. While the primary moves it is then tried again also when its outcome is unknown.
+   */
+  readonly isRepeatable?: boolean;
+}
+
 /** Statements on one connection. */
 export interface Session {
   /** Every distinct text is prepared once a connection. Throws DatabaseError. */
   query<Row extends pg.QueryResultRow>(text: string, params?: readonly unknown[]): Promise<Row[]>;
 }
 
-/** A bounded set of connections to one database that mends itself. All methods throw DatabaseError. */
+/**
+ * A bounded set of connections to one database that mends itself. All methods throw DatabaseError. Where the database may
+ * move, work that a server refused, which is then certainly not done, waits for the next one, within bounds.
+ */
 export interface Pool {
   readonly name: string;
   query<Row extends pg.QueryResultRow>(
     text: string,
     params?: readonly unknown[],
-    options?: QueryOptions,
+    options?: StatementOptions,
   ): Promise<Row[]>;
   /** Keeps one connection for the body, outside a transaction. For session locks and statements that belong together. */
   session<T>(body: (session: Session) => Promise<T>, options?: QueryOptions): Promise<T>;
-  /** Commits when the body resolves, rolls back when it throws. A failed COMMIT is `unknown`. */
+  /**
+   * Commits when the body resolves, rolls back when it throws. A failed COMMIT is `unknown`. The body runs again when the
+   * primary moves before COMMIT was sent.
+   */
   transaction<T>(body: (session: Session) => Promise<T>, options?: QueryOptions): Promise<T>;
   /** True when the last evidence, a statement or a connection attempt, was the database answering. */
   isAvailable(): boolean;
@@ -71,60 +88,34 @@ export interface Pool {
   close(): Promise<void>;
 }
 
-/** Milliseconds beyond the server's statement timeout after which a connection without a reply is given up. */
-const SILENCE_MS = 20_000;
 const UNREPLICATED = /cancell?ing (the )?wait for synchronous replication/i;
+/** Milliseconds between two attempts at what was refused: none before the second, then doubled up to the last. */
+const AGAIN_MS = { first: 5, last: 25 };
+
+/** What is known of one call. */
+interface Call {
+  readonly signal: AbortSignal;
+  /** A statement was sent and may have been applied. */
+  isSent: boolean;
+}
 
 /**
- * A thin layer over pg.Pool: admission, deadlines, classification of failures. A connection that failed, or whose caller
- * stopped waiting in the middle of a session, is closed rather than reused.
+ * Admission, deadlines, classification of failures, over connections that follow the target. A connection that failed, or
+ * whose caller stopped waiting in the middle of a session, is closed rather than reused.
  */
-export function createPool(deps: { logger: Logger; clock: Clock }, target: ConnectionTarget, config: PoolConfig): Pool {
+export function createPool(deps: { logger: Logger; clock: Clock }, target: DatabaseTarget, config: PoolConfig): Pool {
   const gate = createGate({ width: config.size, maxWaiting: config.maxWaiting, maxWaitMs: config.maxWaitMs });
+  const connections = createConnections(deps, target, config);
+  const patienceMs = isMoving(target) ? target.patienceMs : 0;
   const names = new Map<string, string>();
   let evidence: { ok: boolean; at: number } | undefined;
   let closing: Promise<void> | undefined;
-
-  class Client extends pg.Client {
-    constructor() {
-      super({
-        application_name: 'manta',
-        keepAlive: true,
-        ...target(),
-        statement_timeout: config.statementTimeoutMs,
-        lock_timeout: config.lockTimeoutMs,
-        idle_in_transaction_session_timeout: config.idleInTransactionTimeoutMs,
-        // For a server that went silent: its own timeouts come first.
-        query_timeout: config.statementTimeoutMs + SILENCE_MS,
-      });
-      // The server's farewell may come in the same packet as what completes the connection, before anybody listens. The
-      // next statement meets the broken connection in any case.
-      this.on('error', () => {});
-    }
-  }
-  const connections = new pg.Pool({
-    Client: Client as unknown as typeof pg.Client & (new () => pg.ClientBase),
-    max: config.size,
-    connectionTimeoutMillis: config.connectMs,
-    idleTimeoutMillis: 30_000,
-  });
-  // An idle connection that dies is no news to anybody: the next call opens another.
-  connections.on('error', error => deps.logger.debug({ pool: config.name, err: error }, 'idle connection lost'));
 
   function witness(ok: boolean): void {
     if (evidence !== undefined && evidence.ok !== ok) {
       deps.logger[ok ? 'info' : 'warn']({ pool: config.name }, ok ? 'database answers again' : 'database unavailable');
     }
     evidence = { ok, at: deps.clock.monotonic() };
-  }
-
-  async function connect(): Promise<pg.PoolClient> {
-    try {
-      return await connections.connect();
-    } catch (error) {
-      witness(false);
-      throw connectFailure(error);
-    }
   }
 
   function nameOf(text: string): string {
@@ -137,15 +128,21 @@ export function createPool(deps: { logger: Logger; clock: Clock }, target: Conne
   }
 
   async function run<Row extends pg.QueryResultRow>(
-    client: pg.PoolClient,
+    connection: Connection,
     text: string,
     params: readonly unknown[],
+    call: Call,
   ): Promise<Row[]> {
+    if (!connection.isUsable()) {
+      throw new DatabaseError('unavailable', 'the connection was lost before the statement', { isRefusal: true });
+    }
+    const { client } = connection;
     let unreplicated = false;
     const onNotice = (notice: { message?: string | undefined }) => {
       if (UNREPLICATED.test(notice.message ?? '')) unreplicated = true;
     };
     client.on('notice', onNotice);
+    call.isSent = true;
     try {
       const result = await client.query<Row>({ name: nameOf(text), text, values: [...params] });
       witness(true);
@@ -161,83 +158,123 @@ export function createPool(deps: { logger: Logger; clock: Clock }, target: Conne
     }
   }
 
-  /** A session the caller gave up on goes on by itself; its connection and its place come back when it ends. */
-  function session<T>(body: (session: Session) => Promise<T>, options: QueryOptions = {}): Promise<T> {
-    return withinDeadline(options, config.defaultDeadlineMs, async signal => {
-      if (closing !== undefined) throw new DatabaseError('unavailable', 'the pool is closed');
-      const leave = await gate.enter(signal);
-      let client: pg.PoolClient | undefined;
-      let broken = false;
-      try {
-        client = await connect();
-        const held = client;
-        // Lost between two statements.
-        const onError = () => {
-          broken = true;
-        };
-        held.on('error', onError);
-        const query: Session['query'] = async (text, params = []) => {
-          try {
-            return await run(held, text, params);
-          } catch (error) {
-            // The connection is gone or going, or leads to a server that is no longer the primary.
-            broken ||= error instanceof DatabaseError && (error.kind === 'unknown' || error.sqlState === '25006');
-            throw error;
-          }
-        };
+  async function onConnection<T>(call: Call, body: (session: Session) => Promise<T>): Promise<T> {
+    if (closing !== undefined) throw new DatabaseError('unavailable', 'the pool is closed');
+    const server = await connections.server(call.signal);
+    const leave = await gate.enter(call.signal);
+    let connection: Connection | undefined;
+    let broken = false;
+    try {
+      connection = await server.connect().catch(error => {
+        witness(false);
+        throw error;
+      });
+      const held = connection;
+      const query: Session['query'] = async (text, params = []) => {
         try {
-          signal.throwIfAborted();
-          return await body({ query });
-        } finally {
-          held.off('error', onError);
+          return await run(held, text, params, call);
+        } catch (error) {
+          // The connection is gone or going, or leads to a server that is no longer the primary.
+          broken ||= error instanceof DatabaseError && (error.kind === 'unknown' || error.isRefusal);
+          throw error;
         }
-      } finally {
-        client?.release(broken);
-        leave();
+      };
+      call.signal.throwIfAborted();
+      return await body({ query });
+    } finally {
+      connection?.release(broken || !connection.isUsable());
+      leave();
+    }
+  }
+
+  /** Again and again while the failures say that it is a matter of the primary moving. */
+  async function persist<T>(
+    call: Call,
+    body: (session: Session) => Promise<T>,
+    isWorthAnother: (error: DatabaseError) => boolean,
+  ): Promise<T> {
+    let since: number | undefined;
+    let unknown: DatabaseError | undefined;
+    for (let waitMs = 0; ; waitMs = Math.min(Math.max(2 * waitMs, AGAIN_MS.first), AGAIN_MS.last)) {
+      try {
+        return await onConnection(call, body);
+      } catch (error) {
+        if (!(error instanceof DatabaseError)) throw error;
+        if (error.kind === 'unknown') unknown = error;
+        call.isSent = unknown !== undefined || (call.isSent && !error.isRefusal);
+        since ??= deps.clock.monotonic();
+        if (isWorthAnother(error) && deps.clock.monotonic() - since < patienceMs) {
+          await sleep(waitMs, undefined, { signal: call.signal });
+          continue;
+        }
+        // An attempt that was certainly not applied says nothing of an earlier one.
+        throw error.kind === 'unavailable' ? (unknown ?? error) : error;
       }
-    });
+    }
+  }
+
+  /** A session the caller gave up on goes on by itself; its connection and its place come back when it ends. */
+  function session<T>(
+    body: (session: Session) => Promise<T>,
+    options: QueryOptions = {},
+    isWorthAnother: (error: DatabaseError, call: Call) => boolean = (error, call) => error.isRefusal && !call.isSent,
+  ): Promise<T> {
+    return withinDeadline(options, config.defaultDeadlineMs, call =>
+      persist(call, body, error => isWorthAnother(error, call)),
+    );
   }
 
   return {
     name: config.name,
-    query: (text, params = [], options) => session(s => s.query(text, params), options),
-    session,
-    transaction: (body, options) => session(s => inTransaction(s, body), options),
+    query: (text, params = [], options = {}) =>
+      session(
+        s => s.query(text, params),
+        options,
+        error => error.isRefusal || (options.isRepeatable === true && error.kind === 'unknown'),
+      ),
+    session: (body, options) => session(body, options),
+    transaction: (body, options) =>
+      session(
+        s => inTransaction(s, body),
+        options,
+        error => error.isRefusal,
+      ),
     isAvailable: () => evidence?.ok === true,
     evidenceAgeMs: () => (evidence === undefined ? undefined : deps.clock.monotonic() - evidence.at),
     get waiting() {
       return gate.waiting;
     },
     close() {
-      closing ??= connections.end();
+      closing ??= connections.close();
       return closing;
     },
   };
 }
 
 async function inTransaction<T>(session: Session, body: (session: Session) => Promise<T>): Promise<T> {
-  await session.query('BEGIN');
   let result: T;
   try {
+    await session.query('BEGIN');
     result = await body(session);
   } catch (error) {
     const lost = error instanceof DatabaseError && error.kind === 'unknown';
     // Before COMMIT was sent nothing can have been committed, whatever became of the connection.
-    if (lost) throw new DatabaseError('unavailable', error.message, { cause: error });
-    await session.query('ROLLBACK');
+    if (lost) throw new DatabaseError('unavailable', error.message, { cause: error, isRefusal: true });
+    // A server that refuses the statement is left, and rolls back when the connection ends.
+    if (!(error instanceof DatabaseError && error.isRefusal)) await session.query('ROLLBACK').catch(() => {});
     throw error;
   }
   await session.query('COMMIT');
   return result;
 }
 
-/** Rejects at the deadline or on abort while `work` goes on; a statement already sent then has an unknown outcome. */
-function withinDeadline<T>(
-  options: QueryOptions,
-  defaultMs: number,
-  work: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
+/**
+ * Rejects at the deadline or on abort while `work` goes on. At the deadline a statement already sent has an unknown
+ * outcome; one that was not is never sent.
+ */
+function withinDeadline<T>(options: QueryOptions, defaultMs: number, work: (call: Call) => Promise<T>): Promise<T> {
   const given = new AbortController();
+  const call: Call = { signal: given.signal, isSent: false };
   return new Promise<T>((resolve, reject) => {
     const giveUp = (reason: unknown) => {
       reject(reason);
@@ -249,11 +286,11 @@ function withinDeadline<T>(
       return;
     }
     const timer = setTimeout(
-      () => giveUp(new DatabaseError('unknown', 'no reply within the deadline')),
+      () => giveUp(new DatabaseError(call.isSent ? 'unknown' : 'unavailable', 'no reply within the deadline')),
       options.deadlineMs ?? defaultMs,
     );
     options.signal?.addEventListener('abort', onAbort, { once: true });
-    work(given.signal)
+    work(call)
       .then(resolve, reject)
       .finally(() => {
         clearTimeout(timer);
