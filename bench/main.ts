@@ -4,22 +4,23 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { freePort, startRegion } from '../faults/region.ts';
 import { measureApi } from './api.ts';
+import { failover } from './failover/failover.ts';
 
 const HELP = `npm run bench -- [--seconds 5] [--in-flight 1,32]
+npm run bench -- failover [options], described by --help after it
 
-Starts a region on this machine in a temporary directory and measures its public API, one operation after the other.
+Without a name: starts a region on this machine in a temporary directory and measures its public API, one operation after the other.
 Client, API, storage nodes and PostgreSQL share the processors and the disk, so compare runs on one machine only.
 `;
 
-const { values } = parseArgs({
-  options: {
-    seconds: { type: 'string', default: '5' },
-    'in-flight': { type: 'string', default: '1,32' },
-    help: { type: 'boolean', default: false },
-  },
-});
-
-async function main(): Promise<void> {
+async function api(): Promise<void> {
+  const { values } = parseArgs({
+    options: {
+      seconds: { type: 'string', default: '5' },
+      'in-flight': { type: 'string', default: '1,32' },
+      help: { type: 'boolean', default: false },
+    },
+  });
   if (values.help) {
     console.log(HELP);
     return;
@@ -42,4 +43,5 @@ async function main(): Promise<void> {
   }
 }
 
-await main();
+if (process.argv[2] === 'failover') process.exitCode = await failover(process.argv.slice(3));
+else await api();

@@ -1,0 +1,118 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { check, type Verdict } from '../../faults/shard/checker.ts';
+import { type Loader, startLoader } from '../../faults/shard/loader.ts';
+import { eventually } from '../../lib/eventually/eventually.ts';
+import { systemClock } from '../../lib/lifecycle/clock.ts';
+import type { Fault, System } from './system.ts';
+import type { Row, Sample } from './table.ts';
+
+export interface MeasureOptions {
+  readonly times: number;
+  readonly warmUpMs: number;
+  /** Called with each repetition as soon as it is measured. */
+  readonly onSample: (sample: Sample) => void;
+  readonly onProgress: (line: string) => void;
+}
+
+/** Longer than any of the systems' own limits: who has not come back by then does not come back. */
+const BACK_WITHIN_MS = 180_000;
+const HEALTHY_WITHIN_MS = 180_000;
+/** The fault is over when writes have flowed this long without a stall. */
+const QUIET_MS = 3_000;
+const STALL_MS = 1_000;
+
+/**
+ * Strikes a healthy system `times` times with one fault while eight writers write, and has the checker compare what was
+ * acknowledged with what all three servers hold in the end. Rejects where the system does not become healthy again.
+ */
+export async function measureFault(system: System, fault: Fault, options: MeasureOptions): Promise<Row> {
+  const table = `load_${fault.replaceAll('-', '_')}`;
+  await system.createTable(table);
+  const loader = startLoader({ clock: systemClock }, { connect: () => system.client(table) });
+  const samples: Sample[] = [];
+  let verdict: Verdict;
+  try {
+    await loader.acknowledged(BACK_WITHIN_MS);
+    await sleep(options.warmUpMs);
+    for (let repetition = 1; repetition <= options.times; repetition += 1) {
+      const sample = { system: system.name, fault, repetition, ...(await strike(system, fault, loader)) };
+      samples.push(sample);
+      options.onSample(sample);
+      const took = sample.gapMs === null ? 'no write came back' : `${(sample.gapMs / 1000).toFixed(3)} s`;
+      options.onProgress(`${system.name}: ${fault} ${repetition}/${options.times}: ${took}`);
+      await system.repair();
+    }
+    await system.waitHealthy(HEALTHY_WITHIN_MS);
+  } finally {
+    await loader.stop();
+  }
+  const peers = await caughtUp(system);
+  const history = await system.history?.();
+  verdict = await check({
+    journal: loader.journal,
+    writers: loader.writers,
+    table,
+    peers,
+    ...(history && { history }),
+  });
+  options.onProgress(`${system.name}: ${fault}: ${verdict.line}`);
+  for (const violation of verdict.violations.slice(0, 5)) options.onProgress(`  ${violation}`);
+  return {
+    system: system.name,
+    fault,
+    samples,
+    lost: verdict.lost,
+    verdict: verdict.violations.length === 0 ? 'ok' : `void: ${verdict.violations.length} violations`,
+  };
+}
+
+async function strike(
+  system: System,
+  fault: Fault,
+  loader: Loader,
+): Promise<Omit<Sample, 'system' | 'fault' | 'repetition'>> {
+  await system.waitHealthy(HEALTHY_WITHIN_MS);
+  await loader.acknowledged(BACK_WITHIN_MS);
+  // Anywhere in the control loop: right after a round there is the most time to lose.
+  await sleep(Math.random() * system.loopMs);
+  const primaryBefore = await system.primary();
+  const inject = await system.prepare(fault);
+  const from = loader.now();
+  await inject();
+  const injectMs = loader.now() - from;
+  const isBack = await comesBack(loader);
+  const { gapMs, ...felt } = loader.gap(from);
+  const primaryAfter = await system.primary().catch(() => 'nobody');
+  return { gapMs: isBack ? gapMs : null, ...felt, injectMs, primaryBefore, primaryAfter };
+}
+
+/** Whether writes flow again, without a stall. */
+async function comesBack(loader: Loader): Promise<boolean> {
+  const until = loader.now() + BACK_WITHIN_MS;
+  try {
+    await loader.acknowledged(BACK_WITHIN_MS);
+  } catch {
+    return false;
+  }
+  while (loader.now() < until) {
+    const since = loader.now();
+    await sleep(QUIET_MS);
+    if (loader.gap(since).gapMs < STALL_MS) return true;
+  }
+  return false;
+}
+
+/** The servers, once each standby has replayed all that the primary has flushed. */
+async function caughtUp(system: System) {
+  const peers = await system.peers();
+  const [primary, ...standbys] = peers;
+  const [[end] = []] = (await primary?.query('SELECT pg_current_wal_flush_lsn()')) ?? [];
+  await eventually(async () => {
+    for (const standby of standbys) {
+      const [[isThere] = []] = await standby.query(`SELECT pg_last_wal_replay_lsn() >= '${end}'::pg_lsn`);
+      if (isThere !== 'true' && isThere !== 't') return false;
+    }
+    return true;
+  }, HEALTHY_WITHIN_MS);
+  return peers;
+}

@@ -1,0 +1,41 @@
+import type { PeerTable } from '../../faults/shard/checker.ts';
+import type { LoadClient } from '../../faults/shard/load-client.ts';
+import type { ClusterState } from '../../lib/shard/state.ts';
+
+/**
+ * What is done to a system while clients write (replication.md §17.1). `kill-postmaster`: SIGKILL of the primary's PostgreSQL;
+ * its supervisor lives. `kill-node`: SIGKILL of everything on the primary's node at once, and it stays away while measured.
+ * `switchover`: the primary's role is handed to the synchronous standby on request. `kill-sync`: as `kill-node`, at the
+ * synchronous standby.
+ */
+export const FAULTS = ['kill-postmaster', 'kill-node', 'switchover', 'kill-sync'] as const;
+export type Fault = (typeof FAULTS)[number];
+
+/** One of the systems compared: three PostgreSQL servers on this machine and what keeps one of them the primary. */
+export interface System {
+  /** For the table. */
+  readonly name: string;
+  /** Versions and the settings that decide times, for the record. */
+  readonly facts: Readonly<Record<string, string | number>>;
+  /** How long one round of its control loop takes; a fault falls anywhere in it. */
+  readonly loopMs: number;
+  start(): Promise<void>;
+  /** Resolves when all three replicate and the synchronous standby is entitled to take over; rejects after `withinMs`. */
+  waitHealthy(withinMs: number): Promise<void>;
+  /** Chooses the victim now; what is returned then strikes at once, and resolves when the request was granted or the victim is dead. */
+  prepare(fault: Fault): Promise<() => Promise<void>>;
+  /** Who is the primary, by the system's own word. */
+  primary(): Promise<string>;
+  /** Brings back the nodes that were killed. */
+  repair(): Promise<void>;
+  /** Makes an empty table for the load. */
+  createTable(table: string): Promise<void>;
+  /** One writer's or reader's way to whatever serves writes now, as an application of this system would reach it. */
+  client(table: string): LoadClient;
+  /** Every server's copy, the primary's first. */
+  peers(): Promise<readonly PeerTable[]>;
+  /** The states the shard went through, where the system keeps them. */
+  history?(): Promise<readonly ClusterState[]>;
+  /** Ends every process. Idempotent. */
+  stop(): Promise<void>;
+}

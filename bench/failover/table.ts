@@ -1,0 +1,63 @@
+import { percentile } from '../../faults/shard/gap.ts';
+
+/** One repetition of one fault, as it goes into the file of raw records. */
+export interface Sample {
+  readonly system: string;
+  readonly fault: string;
+  readonly repetition: number;
+  /** Milliseconds without an acknowledged write; null: none came back before the run gave up. */
+  readonly gapMs: number | null;
+  /** The slowest write that was acknowledged, milliseconds. */
+  readonly slowestMs: number;
+  readonly failed: number;
+  readonly unknown: number;
+  /** Until a request was granted or the victim was dead. */
+  readonly injectMs: number;
+  readonly primaryBefore: string;
+  readonly primaryAfter: string;
+}
+
+/** All repetitions of one fault at one system, and what the checker said of the rows they left. */
+export interface Row {
+  readonly system: string;
+  readonly fault: string;
+  readonly samples: readonly Sample[];
+  readonly lost: number;
+  readonly verdict: string;
+}
+
+const HEADINGS = ['system', 'fault', 'n', 'p50', 'p95', 'p99', 'max', 'failed', 'unknown', 'lost', 'checker'];
+
+/** A line a row, columns aligned; times in seconds. With few repetitions p95 and p99 are the maximum. */
+export function renderTable(rows: readonly Row[]): string {
+  const cells = [HEADINGS, ...rows.map(toCells)];
+  const widths = HEADINGS.map((_, column) => Math.max(...cells.map(row => row[column]?.length ?? 0)));
+  const isText = (column: number) => column < 2 || column === HEADINGS.length - 1;
+  return cells
+    .map(row =>
+      row.map((cell, column) =>
+        isText(column) ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
+      ),
+    )
+    .map(row => row.join('  ').trimEnd())
+    .join('\n');
+}
+
+function toCells({ system, fault, samples, lost, verdict }: Row): string[] {
+  const gaps = samples.map(({ gapMs }) => gapMs ?? Number.POSITIVE_INFINITY);
+  const sum = (of: (sample: Sample) => number) => String(samples.reduce((total, sample) => total + of(sample), 0));
+  return [
+    system,
+    fault,
+    String(samples.length),
+    ...[0.5, 0.95, 0.99, 1].map(share => seconds(percentile(gaps, share))),
+    sum(({ failed }) => failed),
+    sum(({ unknown }) => unknown),
+    String(lost),
+    verdict,
+  ];
+}
+
+function seconds(ms: number): string {
+  return Number.isFinite(ms) ? (ms / 1000).toFixed(ms < 10_000 ? 3 : 1) : 'never';
+}
