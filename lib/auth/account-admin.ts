@@ -66,20 +66,24 @@ export interface AccountAdmin {
   deleteKey(login: string, name: string): Promise<void>;
 }
 
+/** As AccountAdmin promises. */
+const REPEATABLE = { isRepeatable: true } as const;
+
 /** On a pool of the control database whose role may execute the functions of `migrations`. */
 export function createAccountAdmin(deps: { readonly pool: Pool }): AccountAdmin {
   const { pool } = deps;
   return {
     list: (after, limit) =>
-      pool.query<AccountSummary & object>('SELECT * FROM list_accounts_v1($1, $2)', [after, limit]),
+      pool.query<AccountSummary & object>('SELECT * FROM list_accounts_v1($1, $2)', [after, limit], REPEATABLE),
     get: login => getAccount(pool, login),
     put: (login, change) => putAccount(pool, login, change),
     putKey: (login, name, text) => putKey(pool, login, name, text),
     deleteKey: async (login, name) => {
-      const [answer] = await pool.query<{ outcome: string }>('SELECT * FROM delete_key_v1($1, $2)', [
-        knownLogin(login),
-        checkedKeyName(name),
-      ]);
+      const [answer] = await pool.query<{ outcome: string }>(
+        'SELECT * FROM delete_key_v1($1, $2)',
+        [knownLogin(login), checkedKeyName(name)],
+        REPEATABLE,
+      );
       if (answer?.outcome === 'absent') throw noSuchAccount(login);
     },
   };
@@ -123,6 +127,7 @@ async function putAccount(
   const [answer] = await pool.query<{ outcome: string; account_uuid: Uuid }>(
     'SELECT * FROM put_account_v1($1, $2, $3, $4, $5, $6, $7)',
     [login, newUuid(), email, approved, groups, snaplinksDisabled, newLogin],
+    REPEATABLE,
   );
   switch (answer?.outcome) {
     case 'created':
@@ -140,14 +145,11 @@ async function putAccount(
 async function putKey(pool: Pool, login: string, name: string, text: string): Promise<KeySummary> {
   checkedKeyName(name);
   const key = parsePublicKey(text);
-  const [answer] = await pool.query<{ outcome: string }>('SELECT * FROM put_key_v1($1, $2, $3, $4, $5, $6)', [
-    knownLogin(login),
-    name,
-    key.algorithm,
-    key.md5Fingerprint,
-    key.sha256Fingerprint,
-    key.spki,
-  ]);
+  const [answer] = await pool.query<{ outcome: string }>(
+    'SELECT * FROM put_key_v1($1, $2, $3, $4, $5, $6)',
+    [knownLogin(login), name, key.algorithm, key.md5Fingerprint, key.sha256Fingerprint, key.spki],
+    REPEATABLE,
+  );
   if (answer?.outcome === 'absent') throw noSuchAccount(login);
   if (answer?.outcome === 'duplicate') {
     throw new MantaError('EntityAlreadyExists', `${login} has this key under another name`);

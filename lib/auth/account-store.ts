@@ -42,10 +42,11 @@ export async function readAccountRow(
   name: AccountName,
   deadlineMs?: number,
 ): Promise<AccountRow | undefined> {
+  const options = { deadlineMs, isRepeatable: true };
   const rows =
     name.kind === 'login'
-      ? await pool.query<AccountRow>('SELECT * FROM account_by_login_v1($1)', [name.login], { deadlineMs })
-      : await pool.query<AccountRow>('SELECT * FROM account_by_uuid_v1($1)', [name.uuid], { deadlineMs });
+      ? await pool.query<AccountRow>('SELECT * FROM account_by_login_v1($1)', [name.login], options)
+      : await pool.query<AccountRow>('SELECT * FROM account_by_uuid_v1($1)', [name.uuid], options);
   return rows[0];
 }
 
@@ -61,7 +62,10 @@ export async function loadAccount(
 
 /** The revision alone; undefined when the account is gone. Throws DatabaseError. */
 export async function loadRev(pool: Pool, uuid: Uuid, deadlineMs: number): Promise<bigint | undefined> {
-  const rows = await pool.query<{ rev: string }>('SELECT * FROM account_rev_v1($1)', [uuid], { deadlineMs });
+  const rows = await pool.query<{ rev: string }>('SELECT * FROM account_rev_v1($1)', [uuid], {
+    deadlineMs,
+    isRepeatable: true,
+  });
   return rows[0] === undefined ? undefined : BigInt(rows[0].rev);
 }
 

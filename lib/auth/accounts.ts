@@ -2,7 +2,8 @@ import type { Logger } from 'pino';
 import type { Counter, Registry } from 'prom-client';
 import { z } from 'zod';
 import { createListener, type Listener, listenerDefaults } from '../database/listener.ts';
-import type { ConnectionTarget, Pool } from '../database/pool.ts';
+import type { DatabaseTarget } from '../database/moving-target.ts';
+import type { Pool } from '../database/pool.ts';
 import { MantaError } from '../errors/manta-error.ts';
 import type { Clock } from '../lifecycle/clock.ts';
 import type { Uuid } from '../metadata/types.ts';
@@ -35,7 +36,7 @@ export interface AccountsDeps {
   /** Of the control database, as a role that may execute the functions of `migrations`. */
   readonly pool: Pool;
   /** The same database, for the connection that hears of changes. */
-  readonly target: ConnectionTarget;
+  readonly target: DatabaseTarget;
   readonly clock: Clock;
   readonly random: () => number;
   readonly logger: Logger;

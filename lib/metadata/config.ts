@@ -1,15 +1,16 @@
-import type { ConnectionTarget, PoolConfig } from '../database/pool.ts';
+import type { DatabaseTarget } from '../database/moving-target.ts';
+import type { PoolConfig } from '../database/pool.ts';
 import { poolDefaults } from '../database/pool.ts';
 
 /** One index database that the ring may name. */
 export interface ShardConfig {
   readonly shard: number;
-  readonly connection: ConnectionTarget;
+  readonly connection: DatabaseTarget;
 }
 
 export interface MetadataConfig {
   readonly shards: readonly ShardConfig[];
-  readonly control: ConnectionTarget;
+  readonly control: DatabaseTarget;
   /** Connections per shard for everything but batches. */
   readonly poolSize: number;
   /** Rows of a batch, at most; and batches in flight per shard (metadata.md §12.16). */

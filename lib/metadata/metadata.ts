@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
-import type { ConnectionTarget } from '../database/pool.ts';
+import type { DatabaseTarget } from '../database/moving-target.ts';
 import { createPool } from '../database/pool.ts';
 import type { Clock } from '../lifecycle/clock.ts';
 import { startTask } from '../lifecycle/task.ts';
@@ -28,7 +28,7 @@ export interface MetadataDeps {
 /** What must be said; everything else has a default in config.ts. */
 export type MetadataSettings = Partial<MetadataConfig> & {
   readonly shards: readonly ShardConfig[];
-  readonly control: ConnectionTarget;
+  readonly control: DatabaseTarget;
 };
 
 /**

@@ -36,6 +36,8 @@ export function createRingCache(deps: { control: Pool; logger: Logger }): RingCa
     // ring_version_pkey
     const rows = await deps.control.query<{ version: string; ranges: unknown }>(
       'SELECT version, ranges FROM ring_version ORDER BY version DESC LIMIT 1',
+      [],
+      { isRepeatable: true },
     );
     const row = rows[0];
     if (row === undefined) throw new MantaError('ServiceUnavailable', 'the region has no ring yet');

@@ -26,8 +26,8 @@ export interface Router {
   shardOf(vnode: number, signal?: AbortSignal): Promise<Shard>;
   /**
    * Runs `body` on the shard of `vnode`: again after a refused fence for up to `fenceMs` (§13.3), three times after lock
-   * conflicts, and until the deadline while the outcome is unknown (§12.12). Throws DatabaseError when that
-   * was not enough, of kind `unknown` at the deadline, and whatever else the body throws.
+   * conflicts, and, once an outcome is unknown, until the deadline (§12.12). Throws DatabaseError when that was not enough,
+   * of kind `unknown` at the deadline, and whatever else the body throws.
    */
   route<T>(vnode: number, options: RouteOptions, body: (shard: Shard, attempt: Attempt) => Promise<T>): Promise<T>;
 }
@@ -66,7 +66,10 @@ export function createRouter(
       case 'read_only':
         return elapsedMs < config.fenceMs ? doubling(progress.fenced++, 1, 50) : undefined;
       case 'retry':
-        return ++progress.conflicts <= LOCK_CONFLICTS ? 10 * progress.conflicts : undefined;
+        // An unknown first attempt may itself be what holds the lock, for as long as its commit waits for the standby.
+        progress.conflicts += 1;
+        if (progress.repeated) return doubling(progress.unknown++, 20, 500);
+        return progress.conflicts <= LOCK_CONFLICTS ? 10 * progress.conflicts : undefined;
       case 'unknown':
         progress.repeated = true;
         return doubling(progress.unknown++, 20, 500);

@@ -15,7 +15,10 @@ export function createStorageNodes(deps: { readonly control: Pool }): StorageNod
         node_no: number;
         writes: StorageNodeView['writes'];
         lifecycle: StorageNodeView['lifecycle'];
-      }>('SELECT result, node_no, writes, lifecycle FROM heartbeat_v1($1)', [heartbeatJson(heartbeat)], options);
+      }>('SELECT result, node_no, writes, lifecycle FROM heartbeat_v1($1)', [heartbeatJson(heartbeat)], {
+        ...options,
+        isRepeatable: true,
+      });
       const row = rows[0];
       if (row === undefined) throw new MantaError('InternalError', 'a heartbeat had no result');
       if (row.result !== 'accepted') return { kind: row.result };
@@ -23,11 +26,10 @@ export function createStorageNodes(deps: { readonly control: Pool }): StorageNod
     },
 
     async list(options = {}) {
-      const rows = await deps.control.query<{ node: StorageNodeView }>(
-        'SELECT node FROM storage_nodes_v1()',
-        [],
-        options,
-      );
+      const rows = await deps.control.query<{ node: StorageNodeView }>('SELECT node FROM storage_nodes_v1()', [], {
+        ...options,
+        isRepeatable: true,
+      });
       return rows.map(row => row.node);
     },
 
@@ -35,7 +37,7 @@ export function createStorageNodes(deps: { readonly control: Pool }): StorageNod
       const rows = await deps.control.query<{ known: boolean }>(
         'SELECT set_storage_node_v1($1, $2, $3, $4) AS known',
         [storageId, change.writes ?? null, change.lifecycle ?? null, change.acceptIncarnation ?? null],
-        options,
+        { ...options, isRepeatable: true },
       );
       return rows[0]?.known === true;
     },
