@@ -8,6 +8,7 @@ import {
 import { Etcd3, type Services } from 'etcd3';
 import type { Clock } from '../lifecycle/clock.ts';
 import { createEtcdToken, type EtcdCredentials, isStale } from './etcd-token.ts';
+import type { Reply } from './reply.ts';
 
 /** TLS files in PEM form. Without `cert` and `key` the client shows no certificate. */
 export interface EtcdTls {
@@ -24,15 +25,6 @@ export interface EtcdEndpointConfig {
   readonly credentials?: EtcdCredentials;
   readonly tls?: EtcdTls;
 }
-
-/**
- * What became of one call. `unsent`: it never left this process. `refused`: etcd answered that it did not do it.
- * `unanswered`: it was sent, and whether etcd did it, or will, nobody knows.
- */
-export type Reply<T> =
-  | { readonly kind: 'answered'; readonly value: T }
-  | { readonly kind: 'unsent' | 'unanswered'; readonly message: string }
-  | { readonly kind: 'refused'; readonly message: string; readonly isStale: boolean };
 
 /** A watch stream that etcd has accepted, or not. */
 export interface WatchStream {

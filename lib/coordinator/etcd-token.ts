@@ -1,5 +1,5 @@
 import type { Clock } from '../lifecycle/clock.ts';
-import type { Reply } from './etcd-endpoint.ts';
+import type { Reply } from './reply.ts';
 
 /** Asked anew for every token, so that a password changed in a mounted file is found (replication.md §6.7). */
 export type EtcdCredentials = () => Promise<{ readonly username: string; readonly password: string }>;

@@ -3,8 +3,9 @@ import type { Logger } from 'pino';
 import { MantaError } from '../errors/manta-error.ts';
 import type { Clock } from '../lifecycle/clock.ts';
 import type { CommitOutcome, Comparison, Coordinator, KeyValue, Operation, Subscription } from './coordinator.ts';
-import { createEtcdEndpoint, type EtcdEndpoint, type EtcdTls, type Reply } from './etcd-endpoint.ts';
+import { createEtcdEndpoint, type EtcdEndpoint, type EtcdTls } from './etcd-endpoint.ts';
 import type { EtcdCredentials } from './etcd-token.ts';
+import type { Reply } from './reply.ts';
 import { refuseRepeats } from './store.ts';
 
 export interface EtcdConfig {
