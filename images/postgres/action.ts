@@ -53,10 +53,10 @@ export type Action =
 
   /** A state of the same generation: the chain, addresses, a peer that came back. */
   | { readonly kind: 'write-state'; readonly next: ClusterState }
-  | { readonly kind: 'keep-slots'; readonly downstreams: readonly string[] }
-  | { readonly kind: 'prune-history' }
   | { readonly kind: 'remove-old-incarnations' }
   | { readonly kind: 'save-local' }
+  /** The directory is current no more: a rebuild was asked for. It is kept until the new one streams. */
+  | { readonly kind: 'discard-directory' }
 
   /** §13: the two that may break the order of generations. */
   | { readonly kind: 'force-takeover' }

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { CommitOutcome, Comparison, Operation } from '../../lib/coordinator/coordinator.ts';
+import type { ShardKeys } from '../../lib/shard/keys.ts';
 import type { PeerStatus } from '../../lib/shard/records.ts';
 import type { ClusterState } from '../../lib/shard/state.ts';
 import type { Server } from './server.ts';
@@ -27,6 +28,7 @@ export interface Pace {
 
 /** The shard's prefix in etcd. */
 export interface ShardStore {
+  readonly keys: ShardKeys;
   view(): EtcdView;
   /** A linearizable read that was sent after the call. Throws MantaError `CoordinatorUnavailable`. */
   refresh(): Promise<EtcdView>;

@@ -160,6 +160,8 @@ export type ProcessView =
 export interface ServerView {
   readonly process: ProcessView;
   readonly directory: DirectoryView;
+  /** Incarnations on the volume that are not the current one. */
+  readonly oldIncarnations: readonly string[];
   /** As last written; undefined until this process wrote them. */
   readonly written: Settings | undefined;
   readonly receiverPassword: 'empty' | 'current';

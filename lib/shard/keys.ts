@@ -10,6 +10,7 @@ export interface ShardKeys {
   peer(id: string): string;
   readonly requests: string;
   request(kind: string): string;
+  /** Beside the prefix and not below it, because the prefix is read every second and the history is long. */
   readonly histories: string;
   history(seq: number): string;
 }
@@ -17,6 +18,7 @@ export interface ShardKeys {
 /** `root` begins with a slash and does not end with one: `/manta`. */
 export function shardKeys(root: string, shard: number): ShardKeys {
   const prefix = `${root}/shards/${shard}/`;
+  const histories = `${root}/history/${shard}/`;
   return {
     prefix,
     state: `${prefix}state`,
@@ -27,7 +29,7 @@ export function shardKeys(root: string, shard: number): ShardKeys {
     peer: id => `${prefix}peers/${id}`,
     requests: `${prefix}request/`,
     request: kind => `${prefix}request/${kind}`,
-    histories: `${prefix}history/`,
-    history: seq => `${prefix}history/${String(seq).padStart(12, '0')}`,
+    histories,
+    history: seq => `${histories}${String(seq).padStart(12, '0')}`,
   };
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { restoreSchema } from './state.ts';
 
 /** The other values under a shard's prefix in etcd: replication.md §5.2, §5.4, §6.1, §6.6. */
 
@@ -72,8 +73,8 @@ export type ShardConfig = Readonly<z.infer<typeof shardConfigSchema>>;
 
 export const bootstrapSchema = z.looseObject({
   at: z.string(),
-  /** Replaces initdb by a restore, to the end of the archive or up to `until` (RFC 3339). */
-  restore: z.object({ from: z.string(), until: z.string().optional() }).optional(),
+  /** Replaces initdb by a restore. */
+  restore: restoreSchema.optional(),
 });
 export type Bootstrap = Readonly<z.infer<typeof bootstrapSchema>>;
 

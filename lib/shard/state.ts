@@ -25,6 +25,9 @@ export type DeposedRef = Readonly<z.infer<typeof deposedRefSchema>>;
 
 const lsnText = z.string().regex(/^[0-9a-f]{1,8}\/[0-9a-f]{1,8}$/i);
 
+/** Where a shard's first database comes from when it is not a new one. */
+export const restoreSchema = z.object({ from: z.string(), until: z.string().optional() });
+
 /** Why a state was written, for the history (appendix D). */
 export const causes = [
   'setup',
@@ -67,6 +70,8 @@ export const clusterStateSchema = z.looseObject({
   systemId: z.string().nullable(),
   pgMajor: z.int().nullable(),
   oneNode: z.enum(['created', 'lone-survivor']).optional(),
+  /** Until there is a database: make it from this backup, to its end or up to a time (RFC 3339). */
+  restore: restoreSchema.optional(),
   cause: z.string(),
   /** Peer id. */
   writer: z.string(),

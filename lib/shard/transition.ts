@@ -51,6 +51,8 @@ function brokenWithin(before: ClusterState, after: ClusterState): string | undef
   if (before.primary.id !== after.primary.id || before.sync?.id !== after.sync?.id) {
     return 'V5: a new pair is a new generation';
   }
+  // A database that was restored brings its timeline along.
+  if (before.systemId === null) return undefined;
   const isFixed =
     before.initWal === after.initWal &&
     before.initTimeline === after.initTimeline &&

@@ -1,0 +1,81 @@
+import type { Comparison, Operation } from '../../../lib/coordinator/coordinator.ts';
+import { formatLsn, parseLsn } from '../../../lib/shard/lsn.ts';
+import type { ClusterState, DeposedRef, PeerRef } from '../../../lib/shard/state.ts';
+import type { ActionOf } from '../action.ts';
+import { myRef, refOf } from '../facts.ts';
+import type { Ports } from '../ports.ts';
+import { dueTakeover } from '../rules/take-over.ts';
+import type { EtcdView, Snapshot } from '../snapshot.ts';
+import { committed } from './commit.ts';
+import { cutReceiver as cut, type Drained, drained, endReceivers } from './receiver.ts';
+
+/** K2 (§7.5). */
+export function cutReceiver(ports: Ports): Promise<void> {
+  return cut(ports);
+}
+
+/** K1, K3 and K4 (§7.5). Ends without a change when the takeover is due no more, or there is still WAL to replay. */
+export async function takeOver(ports: Ports, s: Snapshot, action: ActionOf<'take-over'>): Promise<void> {
+  const { store, logger } = ports;
+  const fresh: Snapshot = { ...s, etcd: await store.refresh() };
+  const due = dueTakeover(fresh);
+  const state = fresh.etcd.state?.value;
+  if (due === undefined || due.trigger !== action.trigger || state === undefined) return;
+  await endReceivers(ports);
+  const end = await drained(ports);
+  if (end === undefined || end.position < parseLsn(state.initWal)) return;
+  const next = successorState(fresh, state, due.candidate, end);
+  const { compare, operations } = conditions(fresh.etcd, state, action.trigger, ports);
+  await committed(store, await store.writeState(next, { compare, operations }));
+  logger.info({ generation: next.generation, cause: next.cause, initWal: next.initWal }, 'taken over');
+}
+
+function successorState(s: Snapshot, state: ClusterState, candidate: string, end: Drained): ClusterState {
+  const isHandedOver = s.etcd.peers[state.primary.id]?.value.status === 'handed-off';
+  const others = state.async.filter(peer => peer.id !== candidate && s.etcd.peers[peer.id] !== undefined);
+  const generation = state.generation + 1;
+  return {
+    ...state,
+    seq: state.seq + 1,
+    generation,
+    primary: myRef(s),
+    sync: current(s, candidate, state),
+    async: isHandedOver ? [...others, current(s, state.primary.id, state)] : others,
+    deposed: isHandedOver ? state.deposed : [...state.deposed, deposedRef(state.primary, generation, end)],
+    initWal: formatLsn(end.position),
+    initTimeline: end.timeline,
+    timeline: state.timeline + 1,
+    cause: isHandedOver ? 'switchover' : 'takeover',
+    writer: s.me.id,
+  };
+}
+
+function current(s: Snapshot, id: string, state: ClusterState): PeerRef {
+  const view = s.etcd.peers[id];
+  const known = [state.primary, ...state.async].find(peer => peer.id === id);
+  if (view !== undefined) return refOf(view);
+  return known ?? state.primary;
+}
+
+/** A former primary, and from where on its WAL may be its own (§5.1). */
+export function deposedRef(peer: PeerRef, sinceGeneration: number, end: Drained): DeposedRef {
+  return { ...peer, sinceGeneration, forkTimeline: end.timeline, forkWal: formatLsn(end.position) };
+}
+
+/** What K4 compares of the old primary's key, by the reason for the takeover. */
+function conditions(etcd: EtcdView, state: ClusterState, trigger: string, ports: Ports) {
+  const compare: Comparison[] = [];
+  const operations: Operation[] = [];
+  const { keys } = ports.store;
+  const key = keys.peer(state.primary.id);
+  const record = etcd.peers[state.primary.id];
+  if (trigger === 'T-a' && record !== undefined) operations.push({ delete: key });
+  if (trigger === 'T-b' && record !== undefined) compare.push({ key, modRevision: record.modRevision });
+  if (trigger === 'T-c') compare.push({ key, is: 'absent' });
+  const request = etcd.requests.switchover;
+  if (request !== undefined) {
+    const answer = { id: request.id, outcome: 'Done', message: `generation ${state.generation + 1}` };
+    operations.push({ delete: keys.request('switchover') }, { put: keys.answer, value: JSON.stringify(answer) });
+  }
+  return { compare, operations };
+}
