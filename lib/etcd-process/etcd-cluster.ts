@@ -13,6 +13,8 @@ export interface EtcdClusterConfig {
   readonly electionMs?: number;
   /** Addresses of the members, ports 2379 and 2380 each. Without: free ports of the loopback interface. */
   readonly hosts?: readonly string[];
+  /** `host:port` of every member in full, for a cluster that is started again on its directory. In place of `hosts`. */
+  readonly addresses?: readonly { readonly client: string; readonly peer: string }[];
   /** What to run a member's command under: `['ip', 'netns', 'exec', NAME]`. It must `exec`. */
   readonly commandPrefix?: (member: number) => readonly string[];
   /** No fsync: for tests that kill processes only, never machines. */
@@ -83,7 +85,11 @@ function flagsOf(config: EtcdClusterConfig): string[] {
   ];
 }
 
-async function addressesOf(config: EtcdClusterConfig): Promise<{ client: string; peer: string }[]> {
+async function addressesOf(config: EtcdClusterConfig): Promise<readonly { client: string; peer: string }[]> {
+  if (config.addresses !== undefined) {
+    if (config.addresses.length !== config.members) throw new RangeError('one address for every member');
+    return config.addresses;
+  }
   if (config.hosts !== undefined) {
     if (config.hosts.length !== config.members) throw new RangeError('one host for every member');
     return config.hosts.map(host => ({ client: `${host}:2379`, peer: `${host}:2380` }));
