@@ -4,9 +4,16 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { pino } from 'pino';
 import { authMigrations } from '../../lib/auth/migrations.ts';
+import { createEtcdCoordinator } from '../../lib/coordinator/etcd.ts';
 import type { ConnectionTarget } from '../../lib/database/pool.ts';
 import { createTestDatabases, type TestDatabases } from '../../lib/database/testing.ts';
+import { createTestProxy } from '../../lib/database/testing-proxy.ts';
+import { startEtcdCluster } from '../../lib/etcd-process/etcd-cluster.ts';
+import { eventually } from '../../lib/eventually/eventually.ts';
+import { systemClock } from '../../lib/lifecycle/clock.ts';
+import { aPeer, aState, testKeys } from '../../lib/shard/testing.ts';
 import { openRaw } from './testing/client.ts';
 
 let databases: TestDatabases;
@@ -29,7 +36,7 @@ function addressOf(target: ConnectionTarget): object {
   return { host, port, database };
 }
 
-async function writeConfig(): Promise<string> {
+async function writeConfig(name: string, places: Places): Promise<string> {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519', {
     privateKeyEncoding: { format: 'pem', type: 'pkcs8' },
     publicKeyEncoding: { format: 'pem', type: 'spki' },
@@ -45,36 +52,94 @@ async function writeConfig(): Promise<string> {
       control: { host: '127.0.0.1', port: 0 },
       timers: { lameDuck: 300 },
     },
-    databases: {
-      shards: databases.index.map((target, i) => ({ shard: i + 1, ...addressOf(target) })),
-      control: addressOf(databases.control),
-      passwordFile: files.password,
-    },
+    databases: { passwordFile: files.password },
     regionKey: { kid: 'k1', privateKeyFile: files.private, publicKeyFiles: { k1: files.public } },
   };
-  const file = join(dir, 'webapi.yaml');
-  await writeFile(file, JSON.stringify(config));
+  const file = join(dir, `${name}.yaml`);
+  await writeFile(file, JSON.stringify(merged(config, places)));
   return file;
 }
 
-test('the program serves pings, ends in order at SIGTERM, and logs no secret', async () => {
-  child = spawn(process.execPath, [resolve(import.meta.dirname, 'main.ts'), await writeConfig()]);
-  const exited = once(child, 'exit');
+interface Places {
+  readonly databases: object;
+  readonly nameservice?: object;
+}
+
+function merged(config: Places, places: Places): object {
+  return { ...config, ...places, databases: { ...config.databases, ...places.databases } };
+}
+
+const fixedPlaces = () => ({
+  databases: {
+    shards: databases.index.map((target, i) => ({ shard: i + 1, ...addressOf(target) })),
+    control: addressOf(databases.control),
+  },
+});
+
+/** Starts the program; resolves when it listens. */
+async function start(config: string) {
+  const running = spawn(process.execPath, [resolve(import.meta.dirname, 'main.ts'), config]);
+  child = running;
+  const exited = once(running, 'exit');
   let log = '';
-  const url = await new Promise<string>((found, failed) => {
-    child?.stderr?.on('data', chunk => failed(new Error(String(chunk))));
-    child?.stdout?.on('data', chunk => {
+  const urls = await new Promise<{ url: string; internalUrl: string }>((found, failed) => {
+    running.stderr.on('data', chunk => failed(new Error(String(chunk))));
+    running.stdout.on('data', chunk => {
       log += chunk;
-      const listening = /"url":"(http:[^"]+)"/.exec(log)?.[1];
-      if (listening !== undefined) found(listening);
+      const line = log.split('\n').find(text => text.includes('"msg":"listening"') && text.endsWith('}'));
+      if (line !== undefined) found(JSON.parse(line));
     });
   });
-  const connection = openRaw(url);
+  return { ...urls, exited, log: () => log, stop: () => running.kill('SIGTERM') };
+}
+
+test('the program serves pings, ends in order at SIGTERM, and logs no secret', async () => {
+  const program = await start(await writeConfig('fixed', fixedPlaces()));
+  const connection = openRaw(program.url);
   connection.write('GET /ping HTTP/1.1\r\n\r\n');
   await connection.until(/200 OK[\s\S]*\r\n\r\n$/);
-  child.kill('SIGTERM');
-  expect(await exited).toEqual([0, null]);
-  expect(log).toContain('stopping');
-  expect(log).not.toContain(String(databases.control().password));
-  expect(log).not.toContain('PRIVATE');
+  program.stop();
+  expect(await program.exited).toEqual([0, null]);
+  expect(program.log()).toContain('stopping');
+  expect(program.log()).not.toContain(String(databases.control().password));
+  expect(program.log()).not.toContain('PRIVATE');
+});
+
+test('the program finds the primaries of its databases through etcd, and follows them', async () => {
+  const logger = pino({ level: 'silent' });
+  const wires = [await createTestProxy(databases.control), await createTestProxy(databases.control)] as const;
+  const etcd = await startEtcdCluster({ logger }, { members: 1, dir: join(dir, 'etcd'), unsafeNoFsync: true });
+  const coordinator = createEtcdCoordinator({ logger, clock: systemClock }, { endpoints: etcd.endpoints });
+  try {
+    const promote = async (generation: number, wire: 0 | 1) => {
+      const primary = aPeer(wire, { pgUrl: `postgresql://127.0.0.1:${wires[wire].target().port}` });
+      const state = aState({ generation, primary, sync: aPeer(wire === 0 ? 1 : 0) });
+      const put = { put: testKeys.state, value: JSON.stringify(state) };
+      expect(await coordinator.commit({ compare: [], operations: [put] })).toMatchObject({ kind: 'committed' });
+    };
+    await promote(1, 0);
+    const [index] = databases.index;
+    const program = await start(
+      await writeConfig('moving', {
+        nameservice: { endpoints: etcd.endpoints },
+        databases: {
+          shards: [{ shard: 1, database: index().database }],
+          control: { shard: 1, database: databases.control().database },
+        },
+      }),
+    );
+    const metrics = async () => (await fetch(new URL('/metrics', program.internalUrl))).text();
+    await eventually(async () => expect(await metrics()).toContain('manta_webapi_primary_generation{shard="1"} 1'));
+    await eventually(() => expect(program.log()).toContain('the region has no ring yet'));
+    await wires[0].cut();
+    await eventually(() => expect(program.log()).toContain('database unavailable'));
+    await promote(2, 1);
+    await eventually(() => expect(program.log()).toContain('database answers again'));
+    program.stop();
+    expect(await program.exited).toEqual([0, null]);
+  } finally {
+    await coordinator.close();
+    await etcd.stop();
+    for (const wire of wires) await wire.close();
+  }
 });

@@ -4,6 +4,7 @@ import { pino } from 'pino';
 import { parse } from 'yaml';
 import { systemClock } from '../../lib/lifecycle/clock.ts';
 import { stopOnSignals } from '../../lib/lifecycle/stop-on-signals.ts';
+import { connectNameservice } from '../../lib/shard/nameservice.ts';
 import { createProgram } from './program.ts';
 import { type ProgramConfig, programConfigSchema } from './program-config.ts';
 
@@ -11,7 +12,7 @@ import { type ProgramConfig, programConfigSchema } from './program-config.ts';
 const [file] = process.argv.slice(2);
 if (file === undefined) throw new Error('usage: main.ts <configuration file>');
 const config: ProgramConfig = programConfigSchema.parse(parse(readFileSync(file, 'utf8')));
-const { databases, regionKey } = config;
+const { databases, nameservice, regionKey } = config;
 
 const logger = pino({ name: 'webapi', level: config.logLevel, timestamp: pino.stdTimeFunctions.isoTime });
 const program = createProgram(
@@ -20,6 +21,9 @@ const program = createProgram(
     clock: systemClock,
     random: Math.random,
     password: () => readFileSync(databases.passwordFile, 'utf8').trim(),
+    coordinator:
+      nameservice &&
+      connectNameservice({ logger, clock: systemClock, readFile: path => readFileSync(path) }, nameservice),
     privateKey: createPrivateKey(readFileSync(regionKey.privateKeyFile)),
     publicKeys: new Map(
       Object.entries(regionKey.publicKeyFiles).map(([kid, path]) => [kid, createPublicKey(readFileSync(path))]),

@@ -1,23 +1,29 @@
 import { z } from 'zod';
 import { accountsSchema } from '../../lib/auth/accounts.ts';
+import { nameserviceSchema } from '../../lib/shard/nameservice.ts';
 import { webapiConfigSchema } from './config.ts';
 
 const database = z.strictObject({
-  /** Host name, address, or directory of a unix socket. */
-  host: z.string().min(1),
+  /**
+   * Host name, address, or directory of a unix socket. Absent: the database is where the primary of the shard is, which the
+   * nameservice says.
+   */
+  host: z.string().min(1).optional(),
   port: z.int().min(1).max(65_535).default(5432),
   database: z.string().min(1),
 });
 
-/** The configuration file of webapi as a process of its own. Secrets are files beside it, never part of it. */
-export const programConfigSchema = z.strictObject({
+const schema = z.strictObject({
   webapi: webapiConfigSchema,
+  /** The region's etcd. Needed where a database has no host of its own. */
+  nameservice: nameserviceSchema.optional(),
   /** Cache of accounts. */
   accounts: accountsSchema.prefault({}),
   databases: z.strictObject({
     /** The index shards, by the numbers that the ring knows them by. */
     shards: z.array(database.extend({ shard: z.int().positive() })).min(1),
-    control: database,
+    /** `shard`: which of the shards it is on; needed where it has no host of its own. */
+    control: database.extend({ shard: z.int().positive().optional() }),
     user: z.string().min(1).default('manta_webapi'),
     /** Holds the password; re-read for every new connection. */
     passwordFile: z.string().min(1),
@@ -34,4 +40,17 @@ export const programConfigSchema = z.strictObject({
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });
 
+/** The configuration file of webapi as a process of its own. Secrets are files beside it, never part of it. */
+export const programConfigSchema = schema.superRefine(({ databases, nameservice }, context) => {
+  const { control, shards } = databases;
+  const moving = [...shards, control].filter(({ host }) => host === undefined);
+  if (moving.length > 0 && nameservice === undefined) {
+    context.addIssue({ code: 'custom', path: ['nameservice'], message: 'is needed: a database has no host' });
+  }
+  if (control.host === undefined && control.shard === undefined) {
+    context.addIssue({ code: 'custom', path: ['databases', 'control'], message: 'needs a host or a shard' });
+  }
+});
+
+/** The checked configuration. */
 export type ProgramConfig = z.infer<typeof programConfigSchema>;

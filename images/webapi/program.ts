@@ -3,11 +3,15 @@ import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
 import { createAccountAdmin } from '../../lib/auth/account-admin.ts';
 import { createAccounts } from '../../lib/auth/accounts.ts';
-import { type ConnectionTarget, createPool, poolDefaults } from '../../lib/database/pool.ts';
+import type { Coordinator } from '../../lib/coordinator/coordinator.ts';
+import type { DatabaseTarget } from '../../lib/database/moving-target.ts';
+import { createPool, poolDefaults } from '../../lib/database/pool.ts';
+import { MantaError } from '../../lib/errors/manta-error.ts';
 import type { Clock } from '../../lib/lifecycle/clock.ts';
 import { createMetadata } from '../../lib/metadata/metadata.ts';
 import { createStorageNodes } from '../../lib/metadata/storage-nodes.ts';
 import { createTokenSigner, createTokenVerifier } from '../../lib/region-token/region-token.ts';
+import { createResolvers, type Resolvers } from '../../lib/shard/resolvers.ts';
 import { createAuthenticator } from './auth/authenticator.ts';
 import type { ProgramConfig } from './program-config.ts';
 import { createTransfers } from './transfer/transfers.ts';
@@ -19,22 +23,30 @@ export interface ProgramDeps {
   readonly random: () => number;
   /** Read for every new connection, so that a rotated password is picked up. */
   readonly password: () => string;
+  /** The region's etcd, with `nameservice` in the configuration; closed with the program. */
+  readonly coordinator?: Coordinator | undefined;
   readonly privateKey: KeyObject;
   readonly publicKeys: ReadonlyMap<string, KeyObject>;
 }
+
+/**
+ * Milliseconds that a call may wait for a connection or a batch where primaries move: half a second, which otherwise means
+ * overload, is less than a takeover takes (replication.md §1.3).
+ */
+const MOVING_MAX_WAIT_MS = 3_000;
 
 /** webapi with everything it stands on. Closing it closes all of that as well, in reverse order of start. */
 export function createProgram(deps: ProgramDeps, config: ProgramConfig): Webapi {
   const { logger, clock, random } = deps;
   const { databases, regionKey, webapi: settings } = config;
   const registry = new Registry();
-  const targetOf = ({ host, port, database }: { host: string; port: number; database: string }): ConnectionTarget => {
-    return () => ({ host, port, database, user: databases.user, password: deps.password() });
-  };
+  const resolvers = followShards({ ...deps, registry }, config);
+  const limits = resolvers === undefined ? {} : { maxWaitMs: MOVING_MAX_WAIT_MS };
+  const targetOf = createTargets(deps, config, resolvers);
   const controlTarget = targetOf(databases.control);
-  const control = createPool({ logger, clock }, controlTarget, { ...poolDefaults, name: 'control' });
+  const control = createPool({ logger, clock }, controlTarget, { ...poolDefaults, ...limits, name: 'control' });
   const shards = databases.shards.map(shard => ({ shard: shard.shard, connection: targetOf(shard) }));
-  const metadata = createMetadata({ logger, clock, random, registry }, { shards, control: controlTarget });
+  const metadata = createMetadata({ logger, clock, random, registry }, { ...limits, shards, control: controlTarget });
   const accounts = createAccounts(
     { pool: control, target: controlTarget, clock, random, logger, metrics: registry, program: 'webapi' },
     config.accounts,
@@ -55,7 +67,39 @@ export function createProgram(deps: ProgramDeps, config: ProgramConfig): Webapi 
     ...webapi,
     close: async () => {
       await webapi.close();
-      for (const part of [transfers, accounts, metadata, control]) await part.close();
+      for (const part of [transfers, accounts, metadata, control, resolvers, deps.coordinator]) await part?.close();
     },
   };
+}
+
+function followShards(
+  deps: ProgramDeps & { readonly registry: Registry },
+  config: ProgramConfig,
+): Resolvers | undefined {
+  const { coordinator } = deps;
+  if (coordinator === undefined || config.nameservice === undefined) return undefined;
+  return createResolvers({ ...deps, coordinator, fetch }, { root: config.nameservice.root, program: 'webapi' });
+}
+
+/** A database at the place that the configuration names, or wherever the primary of its shard is. */
+function createTargets(
+  deps: Pick<ProgramDeps, 'password'>,
+  { databases: { user } }: ProgramConfig,
+  resolvers: Resolvers | undefined,
+): (place: Place) => DatabaseTarget {
+  return ({ host, port, shard, database }) => {
+    const settings = () => ({ database, user, password: deps.password() });
+    if (host !== undefined) return () => ({ ...settings(), host, port });
+    if (resolvers === undefined || shard === undefined) {
+      throw new MantaError('InvalidConfiguration', `nothing says where the database ${database} is`);
+    }
+    return resolvers.of(shard).target(settings);
+  };
+}
+
+interface Place {
+  readonly host?: string | undefined;
+  readonly port: number;
+  readonly shard?: number | undefined;
+  readonly database: string;
 }

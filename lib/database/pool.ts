@@ -160,7 +160,10 @@ export function createPool(deps: { logger: Logger; clock: Clock }, target: Datab
 
   async function onConnection<T>(call: Call, body: (session: Session) => Promise<T>): Promise<T> {
     if (closing !== undefined) throw new DatabaseError('unavailable', 'the pool is closed');
-    const server = await connections.server(call.signal);
+    const server = await connections.server(call.signal).catch(error => {
+      if (error instanceof DatabaseError) witness(false);
+      throw error;
+    });
     const leave = await gate.enter(call.signal);
     let connection: Connection | undefined;
     let broken = false;

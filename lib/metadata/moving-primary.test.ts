@@ -15,7 +15,7 @@ let metadata: Metadata;
 
 beforeAll(async () => {
   region = await createTestNamespace();
-  shard = await createTestShard(() => performance.now());
+  shard = await createTestShard();
   resolver = createResolver(
     {
       source: shard.source,
@@ -46,12 +46,12 @@ async function kill(primary: 0 | 1): Promise<void> {
     `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
      WHERE usename = 'manta_webapi' AND datname = current_database()`,
   );
-  shard.promote(primary === 0 ? 1 : 0);
+  await shard.promote(primary === 0 ? 1 : 0);
   await shard.wires[primary].restore();
 }
 
 async function switchOver(primary: 0 | 1): Promise<void> {
-  shard.setStatus('handoff');
+  await shard.setStatus('handoff');
   await eventually(async () => {
     const busy = await onEveryShard(
       region.databases,

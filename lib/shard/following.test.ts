@@ -30,7 +30,7 @@ beforeEach(async () => {
   await queryOnce(superuser, `ALTER ROLE ${ROLE} LOGIN`);
   await queryOnce(superuser, `ALTER ROLE ${ROLE} RESET default_transaction_read_only`);
   await queryOnce(superuser, `TRUNCATE ${ROLE}`);
-  shard = await createTestShard(() => performance.now());
+  shard = await createTestShard();
   resolver = follow({});
 });
 afterEach(async () => {
@@ -90,11 +90,11 @@ describe('a planned switchover', () => {
     const pool = aPool();
     await pool.query('SELECT 1');
     const before = await backends();
-    shard.setStatus('handoff');
+    await shard.setStatus('handoff');
     const queued = [1, 2, 3, 4, 5, 6, 7, 8].map(n => insert(pool, n));
     expect(resolver.status().waiting).toBe(8);
     expect(await backends()).toEqual(before);
-    shard.promote(1);
+    await shard.promote(1);
     await Promise.all(queued);
     expect(await written()).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
     await eventually(async () => expect((await backends()).filter(pid => before.includes(pid))).toEqual([]));
@@ -119,7 +119,7 @@ describe('a planned switchover', () => {
       const before = done.length;
       await eventually(() => expect(done.length).toBeGreaterThan(before + 50));
       // W3 to W8: announce, close the gate, end what is left, stop, and let the next one open.
-      shard.setStatus('handoff');
+      await shard.setStatus('handoff');
       await eventually(async () => {
         const busy = "SELECT 1 FROM pg_stat_activity WHERE usename = $1 AND state <> 'idle'";
         expect(await queryOnce(superuser, busy, [ROLE])).toEqual([]);
@@ -127,7 +127,7 @@ describe('a planned switchover', () => {
       await queryOnce(superuser, `ALTER ROLE ${ROLE} NOLOGIN`);
       await queryOnce(superuser, 'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1', [ROLE]);
       await shard.wires[next === 1 ? 0 : 1].cut();
-      shard.promote(next);
+      await shard.promote(next);
       await queryOnce(superuser, `ALTER ROLE ${ROLE} LOGIN`);
       await shard.wires[next === 1 ? 0 : 1].restore();
     }
@@ -140,9 +140,9 @@ describe('a planned switchover', () => {
 
   it('goes on with the same primary when that one withdraws', async () => {
     const pool = aPool();
-    shard.setStatus('handoff');
+    await shard.setStatus('handoff');
     const queued = insert(pool, 1);
-    shard.setStatus('active');
+    await shard.setStatus('active');
     await queued;
     expect(await written()).toEqual([1]);
   });
@@ -160,7 +160,7 @@ describe('a primary that is lost', () => {
     const behind = insert(pool, 1);
     await lose();
     const later = insert(pool, 2);
-    shard.promote(1);
+    await shard.promote(1);
     expect(await sent).toBe('unknown');
     await Promise.all([behind, later]);
     expect(await written()).toEqual([1, 2]);
@@ -171,7 +171,7 @@ describe('a primary that is lost', () => {
     const sent = pool.query(`${SLOW}, 7 AS n`, [], { isRepeatable: true });
     await inFlight(`${SLOW}, 7 AS n`);
     await shard.wires[0].cut();
-    shard.promote(1);
+    await shard.promote(1);
     expect(await sent).toMatchObject([{ n: 7 }]);
   });
 
@@ -193,7 +193,7 @@ describe('a primary that is lost', () => {
       runs += 1;
       await tx.query(`INSERT INTO ${ROLE} VALUES (1)`);
       if (runs > 1) return;
-      shard.promote(1);
+      await shard.promote(1);
       await tx.query('SELECT 1');
     });
     expect([runs, await written()]).toEqual([2, [1]]);
@@ -260,8 +260,7 @@ describe('a server that is not, or not yet, the primary', () => {
   });
 
   it('and has another system identifier is given nothing', async () => {
-    const state = JSON.parse(shard.source.current()?.entries[0]?.value ?? '');
-    shard.source.put(testKeys.state, { ...state, generation: 2, seq: 2, systemId: '1' });
+    await shard.promote(1, { systemId: '1' });
     await expect(insert(aPool({}, target(follow({ queueMs: 50 }))), 1)).rejects.toMatchObject({ kind: 'unavailable' });
     expect(await written()).toEqual([]);
   });
@@ -269,7 +268,8 @@ describe('a server that is not, or not yet, the primary', () => {
 
 test('nothing is sent once the fence has run out, not even on a connection in use', async () => {
   const pool = aPool({}, target(follow({ fenceMs: 300, queueMs: 50 })));
-  shard.source.confirm(performance.now());
+  await pool.query('SELECT 1');
+  await shard.source.close();
   const used = pool.session(async session => {
     await session.query('SELECT 1');
     await eventually(async () => {
@@ -296,7 +296,7 @@ test('a listener goes where the primary goes', async () => {
   closing.push(listener);
   await eventually(() => expect(told).toEqual(['connected']));
   shard.wires[0].hold();
-  shard.promote(1);
+  await shard.promote(1);
   await eventually(() => expect(told).toEqual(['connected', 'lost', 'connected']));
   await queryOnce(superuser, 'SELECT pg_notify($1, $2)', [ROLE, 'heard']);
   await eventually(() => expect(told).toEqual(['connected', 'lost', 'connected', 'heard']));

@@ -168,7 +168,7 @@ class ShardResolver implements Resolver {
 
   /** Every read of the state that finds it as we follow it proves it, from the moment the read was sent. */
   #collectProof(): void {
-    const readAt = this.#view.isConfirmed() ? this.#deps.source.lastSuccessAt() : undefined;
+    const readAt = this.#view.isConfirmed() ? this.#deps.source.current()?.sentAt : undefined;
     if (readAt !== undefined) this.#provenAt = Math.max(this.#provenAt, readAt);
   }
 

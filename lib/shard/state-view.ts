@@ -3,13 +3,11 @@ import type { PrefixRead, Subscription } from '../coordinator/coordinator.ts';
 import type { ClusterState } from './state.ts';
 import { parseState } from './transition.ts';
 
-/** A shard's keys as they are followed; `lib/coordinator/follow-prefix.ts` gives it. */
+/** A shard's keys as they are followed: what is needed of a PrefixView of `lib/coordinator/follow-prefix.ts`. */
 export interface StateSource {
-  /** The last read that differed from the one before; undefined before the first. */
+  /** The newest read that succeeded; undefined before the first. */
   current(): PrefixRead | undefined;
-  /** Monotonic time at which the last read that succeeded was sent; its contents are those of `current`. */
-  lastSuccessAt(): number | undefined;
-  /** Calls back after `current` has changed. */
+  /** Calls back after the contents of `current` have changed. */
   onChange(listener: () => void): Subscription;
 }
 

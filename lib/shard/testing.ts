@@ -1,7 +1,12 @@
+import { pino } from 'pino';
 import type { PrefixRead } from '../coordinator/coordinator.ts';
+import { followPrefix, type PrefixView } from '../coordinator/follow-prefix.ts';
+import { createMemoryCoordinator } from '../coordinator/memory.ts';
+import { createStore } from '../coordinator/store.ts';
 import type { ConnectionTarget } from '../database/moving-target.ts';
 import { queryOnce, testServer } from '../database/testing.ts';
 import { createTestProxy, type TestProxy } from '../database/testing-proxy.ts';
+import { systemClock } from '../lifecycle/clock.ts';
 import { shardKeys } from './keys.ts';
 import type { PeerRecord, PeerStatus } from './records.ts';
 import type { ClusterState, PeerRef } from './state.ts';
@@ -74,21 +79,18 @@ export function createTestSource(now: () => number): TestSource {
   const listeners = new Set<() => void>();
   let read: PrefixRead | undefined;
   let revision = 0;
-  let successAt: number | undefined;
 
   function changed(): void {
     revision += 1;
-    successAt = now();
     const entries = [...values]
       .sort()
       .map(([key, value]) => ({ key, value, createRevision: 1, modRevision: revision }));
-    read = { revision, entries, sentAt: successAt };
+    read = { revision, entries, sentAt: now() };
     for (const listener of listeners) listener();
   }
 
   return {
     current: () => read,
-    lastSuccessAt: () => successAt,
     onChange(listener) {
       listeners.add(listener);
       return { close: () => listeners.delete(listener) };
@@ -101,37 +103,44 @@ export function createTestSource(now: () => number): TestSource {
       values.delete(key);
       changed();
     },
-    confirm: at => {
-      successAt = at;
+    confirm(at) {
+      if (read !== undefined) read = { ...read, sentAt: at };
     },
   };
 }
 
 /** Two ways to one real server, which stand for two peers that are its primary one after the other. */
 export interface TestShard {
-  readonly source: TestSource;
+  readonly source: PrefixView;
   readonly wires: readonly [TestProxy, TestProxy];
   /** The peer at the end of a wire. */
   peer(n: 0 | 1): PeerRef;
   /** Writes the next generation, with this peer as primary. */
-  promote(n: 0 | 1): void;
+  promote(n: 0 | 1, fields?: Partial<ClusterState>): Promise<void>;
   /** Writes the record of the primary. */
-  setStatus(status: PeerStatus): void;
+  setStatus(status: PeerStatus): Promise<void>;
   close(): Promise<void>;
 }
 
 /** Starts with the first peer as primary in generation 1. */
-export async function createTestShard(now: () => number): Promise<TestShard> {
+export async function createTestShard(): Promise<TestShard> {
   const server: ConnectionTarget = () => testServer();
   const wires = [await createTestProxy(server), await createTestProxy(server)] as const;
   const rows = await queryOnce<{ id: string }>(
     () => ({ ...testServer(), database: 'postgres' }),
     'SELECT system_identifier::text AS id FROM pg_control_system()',
   );
-  const source = createTestSource(now);
+  const store = createStore();
+  const coordinator = createMemoryCoordinator({ store, clock: systemClock });
+  const logger = pino({ level: 'silent' });
+  const source = followPrefix({ logger, clock: systemClock }, coordinator, testKeys.prefix);
+  const put = async (key: string, value: unknown) => {
+    await coordinator.commit({ compare: [], operations: [{ put: key, value: JSON.stringify(value) }] });
+    await source.refresh();
+  };
   let state: ClusterState | undefined;
   const peer = (n: 0 | 1) => aPeer(n, { pgUrl: `postgresql://127.0.0.1:${wires[n].target().port}` });
-  const promote = (n: 0 | 1) => {
+  const promote = async (n: 0 | 1, fields: Partial<ClusterState> = {}) => {
     const before = state;
     state = aState({
       generation: (before?.generation ?? 0) + 1,
@@ -139,20 +148,23 @@ export async function createTestShard(now: () => number): Promise<TestShard> {
       primary: peer(n),
       sync: peer(n === 0 ? 1 : 0),
       systemId: rows[0]?.id ?? null,
+      ...fields,
     });
-    source.put(testKeys.state, state);
+    await put(testKeys.state, state);
   };
-  promote(0);
+  await promote(0);
   return {
     source,
     wires,
     peer,
     promote,
-    setStatus(status) {
+    async setStatus(status) {
       if (state === undefined) return;
-      source.put(testKeys.peer(state.primary.id), aRecord(state.primary, status, state.generation));
+      await put(testKeys.peer(state.primary.id), aRecord(state.primary, status, state.generation));
     },
     close: async () => {
+      await source.close();
+      await coordinator.close();
       for (const wire of wires) await wire.close();
     },
   };
