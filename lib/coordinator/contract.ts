@@ -229,9 +229,15 @@ export function describeCoordinator(name: string, world: () => ContractWorld): v
         await put('a', '1');
         await world().refuse();
         expect(await put('a', '2')).toMatchObject({ kind: 'unavailable', message: expect.any(String) });
-        const calls: Promise<unknown>[] = [client.read(prefix), client.grantLease(2_000), client.renewLease('1')];
-        for (const call of [...calls, client.revokeLease('1')])
-          await expect(world().run(call)).rejects.toMatchObject({ code: 'CoordinatorUnavailable' });
+        const calls = [
+          client.read(prefix),
+          client.grantLease(2_000),
+          client.renewLease('1'),
+          client.revokeLease('1'),
+        ] as Promise<unknown>[];
+        await Promise.all(
+          calls.map(call => expect(world().run(call)).rejects.toMatchObject({ code: 'CoordinatorUnavailable' })),
+        );
         await world().recover();
         expect(await values(world().client())).toEqual(['a=1']);
       });

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import {
   type ClientDuplexStream,
   connectivityState,
@@ -15,6 +16,8 @@ export interface EtcdTls {
   readonly root: Buffer;
   readonly cert?: Buffer;
   readonly key?: Buffer;
+  /** A name in the members' certificates, where it is not that of the URL. An URL with an address needs it. */
+  readonly serverName?: string;
 }
 
 export interface EtcdEndpointConfig {
@@ -62,13 +65,13 @@ class Connections extends Etcd3 {
 }
 
 /**
- * A dead connection is found within 2 s also when nothing is sent; etcd's `--grpc-keepalive-min-time` must allow it. A
- * member that comes back is noticed within half a second, where gRPC alone would wait up to two minutes.
+ * A dead connection is found within 2 s while a call or a watch is open; etcd's `--grpc-keepalive-min-time` must allow it,
+ * and etcd hangs up on whoever pings without a call. A member that comes back is noticed within half a second, where gRPC
+ * alone would wait up to two minutes.
  */
 const CHANNEL = {
   'grpc.keepalive_time_ms': 1_000,
   'grpc.keepalive_timeout_ms': 900,
-  'grpc.keepalive_permit_without_calls': 1,
   'grpc.initial_reconnect_backoff_ms': 100,
   'grpc.max_reconnect_backoff_ms': 500,
   'grpc.enable_retries': 0,
@@ -89,9 +92,15 @@ const REFUSALS: readonly number[] = [
 
 /** Opens no connection until the first call. */
 export function createEtcdEndpoint(deps: { clock: Clock }, config: EtcdEndpointConfig): EtcdEndpoint {
+  const { hostname, protocol } = new URL(config.url);
+  const serverName = config.tls?.serverName;
+  if (protocol === 'https:' && isIP(hostname.replace(/^\[|\]$/g, '')) !== 0 && serverName === undefined)
+    throw new RangeError(`${config.url}: TLS to an address needs the name in the member's certificate`);
+  const closing = new AbortController();
+  let isProbing = false;
   const connections = new Connections({
     hosts: config.url,
-    grpcOptions: CHANNEL,
+    grpcOptions: { ...CHANNEL, ...(serverName === undefined ? {} : { 'grpc.ssl_target_name_override': serverName }) },
     ...(config.tls === undefined ? {} : { credentials: tlsOf(config.tls) }),
   });
   const token = createEtcdToken(deps, config.credentials, request =>
@@ -155,18 +164,33 @@ export function createEtcdEndpoint(deps: { clock: Clock }, config: EtcdEndpointC
         const found = await token.get(within);
         if (found.kind !== 'answered') return found;
         const reply = await send(found.value, within);
+        if (reply.kind === 'unanswered') probe();
         if (reply.kind !== 'refused' || !reply.isStale || config.credentials === undefined || attempt > 1) return reply;
         token.forget(found.value);
       }
     });
   }
 
+  /**
+   * Keeps a call open after one went without an answer: only with a call open does gRPC look whether the connection is
+   * dead, and without a new one the endpoint would stay lost for minutes after the network has healed.
+   */
+  function probe(): void {
+    if (isProbing || closing.signal.aborted) return;
+    isProbing = true;
+    void withinMs(PROBE_MS, closing.signal, within => unary('Maintenance', 'status', {}, undefined, within))
+      .catch(unsent)
+      .finally(() => {
+        isProbing = false;
+      });
+  }
+
   function watch(request: object, heard: () => void): WatchStream {
-    const closing = new AbortController();
-    const ended = authenticated(closing.signal, async token => ({ kind: 'answered', value: token }))
-      .then(found => (found.kind === 'answered' ? follow(request, heard, found.value, closing.signal) : found.message))
+    const given = new AbortController();
+    const ended = authenticated(given.signal, async token => ({ kind: 'answered', value: token }))
+      .then(found => (found.kind === 'answered' ? follow(request, heard, found.value, given.signal) : found.message))
       .catch(String);
-    return { ended, close: () => closing.abort() };
+    return { ended, close: () => given.abort() };
   }
 
   async function follow(
@@ -213,27 +237,34 @@ export function createEtcdEndpoint(deps: { clock: Clock }, config: EtcdEndpointC
       authenticated(signal, (known, within) => unary<T>(service, method, request, known, within)).catch(unsent),
     keepAlive: (lease, signal) => authenticated(signal, (known, within) => renew(lease, known, within)).catch(unsent),
     watch,
-    close: () => connections.close(),
+    close() {
+      closing.abort();
+      connections.close();
+    },
   };
 }
 
 /** etcd takes its time over a password on purpose; a call waits its own deadline only, and the next finds the token. */
 const TOKEN_MS = 2_000;
 const ACCEPT_MS = 1_000;
+/** Longer than gRPC takes to find a connection dead. */
+const PROBE_MS = 2_500;
 
 /** The package throws, before anything is sent, for a client that was closed. */
 function unsent(error: unknown): Reply<never> {
   return { kind: 'unsent', message: String(error) };
 }
 
-/** Undefined once the connection stands; else why it does not. A member that refuses connections says so at once. */
+/**
+ * Undefined once a call may be sent; else why not. A connection that failed is no reason to wait: the call fails at once
+ * and says why.
+ */
 async function untilReady(client: GrpcClient, within: AbortSignal): Promise<string | undefined> {
   const channel = client.getChannel();
   for (;;) {
     if (within.aborted) return 'not connected within the deadline';
     const state = channel.getConnectivityState(true);
-    if (state === connectivityState.READY) return undefined;
-    if (state === connectivityState.TRANSIENT_FAILURE) return 'no connection';
+    if (state === connectivityState.READY || state === connectivityState.TRANSIENT_FAILURE) return undefined;
     if (state === connectivityState.SHUTDOWN) return 'the client is closed';
     await new Promise<void>(resolve => {
       const go = () => {
