@@ -1,0 +1,28 @@
+import type { Logger } from 'pino';
+import { codeOf } from '../../lib/errors/manta-error.ts';
+import type { Failure } from './snapshot.ts';
+
+/** What has failed in a row, by kind of action or job. Rules read it to wait longer or to give up. */
+export interface Failures {
+  readonly current: Readonly<Record<string, Failure>>;
+  /** Counts and logs it. */
+  failed(kind: string, error: unknown): void;
+  succeeded(kind: string): void;
+}
+
+/** Nothing has failed yet. */
+export function createFailures(deps: { readonly logger: Logger; readonly now: () => number }): Failures {
+  const current: Record<string, Failure> = {};
+  return {
+    current,
+    failed(kind, error) {
+      const count = (current[kind]?.count ?? 0) + 1;
+      const message = error instanceof Error ? error.message : String(error);
+      current[kind] = { count, lastAt: deps.now(), message };
+      deps.logger.warn({ kind, count, code: codeOf(error), err: error }, 'action failed');
+    },
+    succeeded(kind) {
+      delete current[kind];
+    },
+  };
+}

@@ -1,0 +1,137 @@
+import type { Logger } from 'pino';
+import { MantaError } from '../../lib/errors/manta-error.ts';
+import { formatLsn, laterOf } from '../../lib/shard/lsn.ts';
+import type { PeerHealth, PeerRecord, PeerStatus } from '../../lib/shard/records.ts';
+import type { OwnRecord } from './ports.ts';
+import type { ServerView } from './server.ts';
+import type { LocalRecord, Me } from './snapshot.ts';
+
+/** What the record says beyond its own status. */
+export interface RecordFacts {
+  readonly local: LocalRecord;
+  readonly server: ServerView;
+  readonly health: PeerHealth;
+  readonly progress: number | undefined;
+  /** The rule that holds this peer back. */
+  readonly rule: { readonly name: string; readonly why: string } | undefined;
+}
+
+/** This peer's record, kept for its registration to write. */
+export interface KeptRecord extends OwnRecord {
+  /** What the registration is to write: the record as JSON. */
+  value(): string;
+  /** Takes over what is true now, and has it written if that is called for. */
+  show(facts: RecordFacts): void;
+}
+
+/** Positions are for people: they may be this old. */
+const POSITIONS_EVERY_MS = 5_000;
+
+/** S's takeover compares the revision of such a record; only a withdrawal may defeat it (§5.2). */
+const isSealed = (status: PeerStatus) => status === 'abdicating' || status === 'handed-off';
+
+/** Composes `peers/<id>` (replication.md §5.2). `write` has the registration write what `value` says; false: not sure. */
+export function createOwnRecord(
+  deps: { readonly logger: Logger; readonly now: () => number; readonly write: () => Promise<boolean> },
+  me: Me,
+  initial: RecordFacts,
+): KeptRecord {
+  const { now } = deps;
+  let status: PeerStatus = 'active';
+  let statusGeneration = initial.local.highWater.maxGeneration;
+  let statusSince = now();
+  let withdrewAt: number | undefined;
+  let handedOffAt: string | undefined;
+  let rewindable = true;
+  let facts = initial;
+  let record = compose();
+  let positionsAt = now();
+
+  function compose(): PeerRecord {
+    const { local, server, health, progress, rule } = facts;
+    const { directory, answered } = server;
+    const usable = directory.kind === 'usable' ? directory : undefined;
+    return {
+      ...me,
+      incarnation: local.incarnation,
+      status,
+      statusGeneration,
+      systemId: usable?.systemId ?? null,
+      timeline: answered?.timeline ?? usable?.timeline ?? null,
+      walEnd: walEndOf(server),
+      ...(handedOffAt === undefined ? {} : { handedOffAt }),
+      rewindable,
+      health,
+      local: local.highWater,
+      ...(progress === undefined ? {} : { progress: Math.round(progress * 100) / 100 }),
+      ...(rule === undefined ? {} : { rule }),
+    };
+  }
+
+  function turn(next: PeerStatus): void {
+    if (isSealed(status) && next === 'active') withdrewAt = now();
+    deps.logger.info({ from: status, to: next }, 'status changed');
+    status = next;
+    statusSince = now();
+  }
+
+  /** Whether there is something to write. */
+  function recompose(): boolean {
+    const next = compose();
+    if (essence(next) === essence(record) && now() - positionsAt < POSITIONS_EVERY_MS) return false;
+    positionsAt = now();
+    const isNews = JSON.stringify(next) !== JSON.stringify(record);
+    record = next;
+    return isNews;
+  }
+
+  return {
+    get status() {
+      return status;
+    },
+    get statusGeneration() {
+      return statusGeneration;
+    },
+    get statusSince() {
+      return statusSince;
+    },
+    get withdrewAt() {
+      return withdrewAt;
+    },
+    get rewindable() {
+      return rewindable;
+    },
+    value: () => JSON.stringify(record),
+    show(latest) {
+      facts = latest;
+      // What does not reach etcd now, the registration writes with its next look.
+      if (!isSealed(status) && recompose()) void deps.write();
+    },
+    async set(change) {
+      if (change.rewindable !== undefined) rewindable = change.rewindable;
+      const isNewStatus = change.status !== undefined && change.status !== status;
+      if (isNewStatus || !isSealed(status)) {
+        if (change.status !== undefined && isNewStatus) turn(change.status);
+        if (change.statusGeneration !== undefined) statusGeneration = change.statusGeneration;
+        handedOffAt = status === 'handed-off' ? (change.handedOffAt ?? handedOffAt) : undefined;
+        record = compose();
+        positionsAt = now();
+      }
+      // Also when nothing is new: an earlier attempt may have failed, and what stands already is not written again.
+      if (!(await deps.write())) {
+        throw new MantaError('CoordinatorUnavailable', "this peer's record could not be written");
+      }
+    },
+  };
+}
+
+function essence({ walEnd: _, progress: __, ...rest }: PeerRecord): string {
+  return JSON.stringify(rest);
+}
+
+function walEndOf({ answered, directory }: ServerView): string | null {
+  const { flushed, received, replayed } = answered ?? {};
+  if (flushed !== undefined) return formatLsn(flushed);
+  if (replayed !== undefined) return formatLsn(received === undefined ? replayed : laterOf(received, replayed));
+  return directory.kind === 'usable' && directory.end !== undefined ? formatLsn(directory.end) : null;
+}
