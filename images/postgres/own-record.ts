@@ -125,8 +125,9 @@ export function createOwnRecord(
   };
 }
 
-function essence({ walEnd: _, progress: __, ...rest }: PeerRecord): string {
-  return JSON.stringify(rest);
+/** What others are told at once: not the positions, and of a rule only which one it is. */
+function essence({ walEnd: _, progress: __, rule, ...rest }: PeerRecord): string {
+  return JSON.stringify([rest, rule?.name]);
 }
 
 function walEndOf({ answered, directory }: ServerView): string | null {

@@ -35,6 +35,10 @@ export interface ShardStoreDeps {
   readonly registration: Registration;
 }
 
+const HISTORY_KEPT = 1_000;
+/** More than the one that has become too old, for those that earlier prunings missed. */
+const PRUNED_AT_ONCE = 20;
+
 /**
  * The state and what belongs to it, read and written by the rules of replication.md §6.2.
  *
@@ -94,6 +98,18 @@ export function createShardStore(
     return outcome;
   }
 
+  /** On its own: whether it succeeds concerns nobody, and the next one makes up for it (§6.1). */
+  function prune(seq: number): void {
+    const createRevision = registration.createRevision();
+    const newest = seq - HISTORY_KEPT;
+    if (createRevision === undefined || newest < 1) return;
+    const seqs = Array.from({ length: Math.min(PRUNED_AT_ONCE, newest) }, (_, back) => newest - back);
+    void coordinator.commit({
+      compare: [{ key: ownKey, createRevision }],
+      operations: seqs.map(old => ({ delete: keys.history(old) })),
+    });
+  }
+
   return {
     keys,
     view: current,
@@ -121,6 +137,7 @@ export function createShardStore(
           ...operations,
         ],
       );
+      if (outcome.kind === 'committed') prune(next.seq);
       const { seq, generation, cause } = next;
       logger.info({ outcome: outcome.kind, seq, generation, cause, primary: next.primary.id }, 'state written');
       return outcome;

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
-import { createServer } from 'node:http';
+import { createServer, type IncomingMessage } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import express, { type Request, type Response, type Router } from 'express';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
@@ -11,6 +12,10 @@ export interface ControlServerDeps {
   readonly registry: Registry;
   /** What `/readyz` says: true when the program can serve. */
   readonly isReady: () => boolean;
+  /** What `/livez` says: false when only a restart helps. Default: always true. */
+  readonly isLive?: () => boolean;
+  /** Takes a connection that asks to be upgraded, and from then on closes it; false: it is not wanted. Default: none is. */
+  readonly upgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => boolean;
   /** What else this program serves to other programs, by path prefix. */
   readonly routers?: ReadonlyArray<readonly [prefix: string, router: Router]>;
 }
@@ -36,7 +41,11 @@ export function createControlServer(deps: ControlServerDeps, config: ControlServ
   const app = express();
   app.disable('x-powered-by');
   app.get('/livez', (_request, response) => {
-    response.type('text/plain').send('ok\n');
+    const live = deps.isLive?.() ?? true;
+    response
+      .status(live ? 200 : 503)
+      .type('text/plain')
+      .send(live ? 'ok\n' : 'stuck\n');
   });
   app.get('/readyz', (_request, response) => {
     const ready = deps.isReady();
@@ -56,6 +65,13 @@ export function createControlServer(deps: ControlServerDeps, config: ControlServ
   });
   app.use(answerErrors(deps));
   const server = createServer(app);
+  const { upgrade } = deps;
+  if (upgrade !== undefined) {
+    server.on('upgrade', (request, socket, head) => {
+      socket.on('error', error => deps.logger.debug({ err: error }, 'upgraded connection failed'));
+      if (!upgrade(request, socket, head)) socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n');
+    });
+  }
 
   return {
     async listen() {
