@@ -1,4 +1,5 @@
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** A process of this machine, by the number it has here, whatever its own namespace calls it. */
 export interface ProcessInfo {
@@ -6,26 +7,20 @@ export interface ProcessInfo {
   readonly parent: number;
   /** Program and arguments; PostgreSQL's children write there what they do. Empty: a zombie. */
   readonly command: string;
-  readonly directory: string | undefined;
 }
 
-/** All living descendants of a process, parents before children. Linux only: elsewhere there are none. */
-export function descendantsOf(pid: number): readonly ProcessInfo[] {
+/** A process and all its living descendants, parents before children. */
+export function treeOf(pid: number): readonly ProcessInfo[] {
   const children = new Map<number, ProcessInfo[]>();
-  for (const info of allProcesses()) {
+  const found: ProcessInfo[] = [];
+  for (const info of process.platform === 'linux' ? fromProc() : fromPs()) {
     const siblings = children.get(info.parent);
     if (siblings === undefined) children.set(info.parent, [info]);
     else siblings.push(info);
+    if (info.pid === pid) found.push(info);
   }
-  const found: ProcessInfo[] = [];
-  const parents = [pid];
-  for (let parent = parents.shift(); parent !== undefined; parent = parents.shift()) {
-    for (const child of children.get(parent) ?? []) {
-      parents.push(child.pid);
-      if (child.command !== '') found.push(child);
-    }
-  }
-  return found;
+  for (const parent of found) found.push(...(children.get(parent.pid) ?? []));
+  return found.filter(({ command }) => command !== '');
 }
 
 /** Sends a signal; answers whether there was such a process. */
@@ -38,8 +33,7 @@ export function signalProcess(pid: number, signal: NodeJS.Signals): boolean {
   }
 }
 
-function allProcesses(): ProcessInfo[] {
-  if (process.platform !== 'linux') return [];
+function fromProc(): ProcessInfo[] {
   return readdirSync('/proc')
     .filter(name => /^\d+$/.test(name))
     .flatMap(name => {
@@ -48,17 +42,18 @@ function allProcesses(): ProcessInfo[] {
         const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
         const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
         const command = readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
-        return [{ pid: Number(name), parent, command, directory: directoryOf(name) }];
+        return [{ pid: Number(name), parent, command }];
       } catch {
+        // It has just ended.
         return [];
       }
     });
 }
 
-function directoryOf(pid: string): string | undefined {
-  try {
-    return readlinkSync(`/proc/${pid}/cwd`);
-  } catch {
-    return undefined;
-  }
+function fromPs(): ProcessInfo[] {
+  const lines = execFileSync('ps', ['-axo', 'pid=,ppid=,command='], { encoding: 'utf8' }).trim().split('\n');
+  return lines.map(line => {
+    const [, pid, parent, command = ''] = /^\s*(\d+)\s+(\d+)\s+(.*)$/.exec(line) ?? [];
+    return { pid: Number(pid), parent: Number(parent), command };
+  });
 }
