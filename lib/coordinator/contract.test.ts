@@ -79,7 +79,7 @@ describe('with a process', () => {
   beforeAll(async () => {
     dir = mkdtempSync(join(tmpdir(), 'manta-coordinator-'));
     cluster = await startEtcdCluster({ logger }, { members: 1, dir, unsafeNoFsync: true });
-  }, 300_000);
+  }, 600_000);
   afterEach(async () => {
     for (const client of clients) await client.close();
     clients = [];

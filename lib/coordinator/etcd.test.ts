@@ -45,7 +45,7 @@ describe('three members', () => {
   let cluster: EtcdCluster;
   beforeAll(async () => {
     cluster = await start('three', { members: 3 });
-  }, 300_000);
+  }, 600_000);
   afterEach(async () => {
     await undo();
     for (const member of cluster.members) member.resume();

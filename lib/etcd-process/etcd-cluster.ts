@@ -31,7 +31,10 @@ export interface EtcdCluster {
   readonly endpoints: readonly string[];
   /** The member that a majority follows; undefined while there is none. Asks over plain HTTP, without authentication. */
   leader(): Promise<EtcdMember | undefined>;
-  /** Ends all members. Idempotent. */
+  /**
+   * Ends all members by a kill, through which etcd keeps whatever it has acknowledged: in an orderly stop the last ones
+   * would wait for a majority that has left. Idempotent.
+   */
   stop(): Promise<void>;
 }
 
@@ -62,12 +65,12 @@ export async function startEtcdCluster(deps: { logger: Logger }, config: EtcdClu
     }),
   );
   const stop = async () => {
-    await Promise.all(members.map(member => member.stop()));
+    await Promise.all(members.map(member => member.kill()));
   };
   try {
     await Promise.all(members.map(member => member.start()));
   } catch (error) {
-    await Promise.all(members.map(member => member.kill()));
+    await stop();
     throw error;
   }
   return { members, endpoints: members.map(member => member.endpoint), leader: () => leaderOf(members), stop };

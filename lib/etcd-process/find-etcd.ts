@@ -1,7 +1,17 @@
 import { execFile } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { basename, delimiter, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Logger } from 'pino';
@@ -12,19 +22,19 @@ const run = promisify(execFile);
 /** The version that is built where none is installed. */
 export const ETCD_VERSION = '3.6.16';
 
-const BUILD_WITHIN_MS = 300_000;
+const BUILD_WITHIN_MS = 600_000;
 
 /**
  * The path of an etcd of version 3.5 or newer: one on PATH, else the one of an earlier build, else one built now from
- * etcd's Go module, which takes a minute or two, once, and is kept in `${XDG_CACHE_HOME:-~/.cache}/manta/`. Throws
+ * etcd's Go module, which takes two or three minutes, once, and is kept in `${XDG_CACHE_HOME:-~/.cache}/manta/`. Throws
  * MantaError `EtcdMissing`, which says what to do.
  */
-export async function findEtcd(deps: { logger: Logger }): Promise<string> {
-  for (const directory of (process.env.PATH ?? '').split(delimiter)) {
+export async function findEtcd(deps: { logger: Logger }, env: NodeJS.ProcessEnv = process.env): Promise<string> {
+  for (const directory of (env.PATH ?? '').split(delimiter)) {
     const path = join(directory, 'etcd');
     if (directory !== '' && existsSync(path) && (await isRecent(path))) return path;
   }
-  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'manta');
+  const cache = join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'manta');
   const home = join(cache, `etcd-${ETCD_VERSION}`);
   const built = join(home, 'etcd');
   if (existsSync(built)) return built;
@@ -32,7 +42,7 @@ export async function findEtcd(deps: { logger: Logger }): Promise<string> {
   await withLock(join(cache, `etcd-${ETCD_VERSION}.lock`), async () => {
     if (existsSync(built)) return;
     deps.logger.info({ version: ETCD_VERSION }, 'building etcd');
-    await build(home);
+    await build(home, env);
   });
   return built;
 }
@@ -48,17 +58,20 @@ async function isRecent(path: string): Promise<boolean> {
 }
 
 /** The directory appears under its name only when it is complete. */
-async function build(home: string): Promise<void> {
-  const unfinished = `${home}.unfinished`;
-  rmSync(unfinished, { recursive: true, force: true });
-  mkdirSync(unfinished);
-  writeFileSync(join(unfinished, 'go.mod'), 'module manta/etcd\n');
+async function build(home: string, env: NodeJS.ProcessEnv): Promise<void> {
+  const unfinished = `${home}.unfinished-`;
+  for (const name of readdirSync(dirname(home)).filter(found => found.startsWith(basename(unfinished))))
+    rmSync(join(dirname(home), name), { recursive: true, force: true });
+  const place = mkdtempSync(unfinished);
+  writeFileSync(join(place, 'go.mod'), 'module manta/etcd\n');
   const module = 'go.etcd.io/etcd/server/v3';
-  const options = { cwd: unfinished, timeout: BUILD_WITHIN_MS, maxBuffer: 16 << 20 };
+  const options = { cwd: place, env, timeout: BUILD_WITHIN_MS, maxBuffer: 16 << 20 };
   try {
     await run('go', ['get', `${module}@v${ETCD_VERSION}`], options);
     await run('go', ['build', '-mod=mod', '-trimpath', '-ldflags=-s -w', '-o', 'etcd', module], options);
+    renameSync(place, home);
   } catch (cause) {
+    rmSync(place, { recursive: true, force: true });
     const detail = cause instanceof Error && 'stderr' in cause ? String(cause.stderr).trim().split('\n').slice(-3) : [];
     throw new MantaError(
       'EtcdMissing',
@@ -67,7 +80,6 @@ async function build(home: string): Promise<void> {
       { cause },
     );
   }
-  renameSync(unfinished, home);
 }
 
 /** One builder at a time; a lock of a process that is gone counts for nothing. */
@@ -85,21 +97,24 @@ async function withLock(path: string, body: () => Promise<void>): Promise<void> 
   }
 }
 
+/** The lock exists with its owner in it or not at all. */
 function take(path: string): boolean {
+  const own = `${path}.${process.pid}`;
+  writeFileSync(own, String(process.pid));
   try {
-    const file = openSync(path, 'wx');
-    writeFileSync(file, String(process.pid));
-    closeSync(file);
+    linkSync(own, path);
     return true;
   } catch {
     return false;
+  } finally {
+    rmSync(own, { force: true });
   }
 }
 
-/** Undefined in the moment between the file's creation and its contents, too: that one counts as alive. */
+/** Undefined when the lock has just been given back. */
 function ownerOf(path: string): number | undefined {
   try {
-    return Number(readFileSync(path, 'utf8')) || undefined;
+    return Number(readFileSync(path, 'utf8'));
   } catch {
     return undefined;
   }
