@@ -16,6 +16,8 @@ export const open: Rule = {
     if (state === undefined || isOpen || answeredAsPrimary(s) === undefined || state.systemId === null)
       return undefined;
     if (hasLostData(s) || isTerminating(s) || s.evidence.status !== 'active') return undefined;
+    // Its first database is one that `keep-chain` has to record before anybody is let in.
+    if (state.sync !== null && state.sync.incarnation === null) return undefined;
     const obstacle = obstacleOf(s, state);
     if (obstacle !== undefined) return { kind: 'wait', why: obstacle };
     return { kind: 'open', settings: primarySettings(s, { ssn: ssnOf(state), readOnly: false, gate: 'open' }) };
@@ -28,7 +30,6 @@ function obstacleOf(s: Snapshot, state: ClusterState): string | undefined {
   if (s.server.drift !== undefined) return `ConfigDrift: ${s.server.drift}`;
   if (found.timeline !== state.timeline) return `TimelineMismatch: on ${found.timeline}, not ${state.timeline}`;
   if (state.sync === null) return undefined;
-  if (state.sync.incarnation === null) return `${state.sync.id} has no database yet`;
   if (s.server.written === undefined || !sameNames(s.server.written.ssn, ssnOf(state)))
     return 'its settings are not the state’s';
   const sender = senderTo(found, state.sync.id);
