@@ -32,7 +32,10 @@ export type Operation =
   | { readonly put: string; readonly value: string; readonly lease?: string }
   | { readonly delete: string };
 
-/** All comparisons hold and all operations are applied, or nothing is. A key may be written once. */
+/**
+ * All comparisons hold and all operations are applied, or nothing is: then the outcome is a conflict, as it is for a put
+ * bound to a lease that has ended. A key may be written once; `commit` rejects with RangeError otherwise.
+ */
 export interface Transaction {
   readonly compare: readonly Comparison[];
   readonly operations: readonly Operation[];
@@ -40,7 +43,8 @@ export interface Transaction {
 
 /**
  * How a transaction ended. `unknown`: it was sent and no answer came, so it may have been applied, may be applied later,
- * or never (§6.2); the caller reads back. `unavailable`: certainly not applied, because no endpoint took it.
+ * or never (§6.2); the caller reads back. `unavailable`: certainly not applied, because no endpoint took it or the store
+ * refused it (access, space).
  */
 export type CommitOutcome =
   | { readonly kind: 'committed'; readonly revision: number }
@@ -64,7 +68,7 @@ export interface Subscription {
  */
 export interface Coordinator {
   read(prefix: string, options?: CallOptions): Promise<PrefixRead>;
-  /** Never throws: see CommitOutcome. */
+  /** Whatever becomes of it is an outcome, not an error: see CommitOutcome. */
   commit(transaction: Transaction, options?: CallOptions): Promise<CommitOutcome>;
 
   /** The server may grant more than was asked for. `ttlMs` is what it granted. */
@@ -77,7 +81,7 @@ export interface Coordinator {
   /**
    * Calls `changed` soon after anything under the prefix changed, and after every loss and return of the connection. A
    * hint without contents: whoever hears it reads (§6.4). It may come late, twice, without a change, or, rarely, not at
-   * all; `follow` in `follow-prefix.ts` makes a dependable view of it.
+   * all; `followPrefix` in `follow-prefix.ts` makes a dependable view of it.
    */
   watch(prefix: string, changed: () => void): Subscription;
 

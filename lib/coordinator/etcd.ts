@@ -81,7 +81,7 @@ export function createEtcdCoordinator(deps: { logger: Logger; clock: Clock }, co
   ): Promise<T> {
     const reply = await ask(send, signal);
     if (reply.kind === 'answered') return reply.value;
-    throw new MantaError('CoordinatorUnavailable', `etcd does not answer: ${reply.message}`, { cause: signal?.reason });
+    throw new MantaError('CoordinatorUnavailable', `etcd: ${reply.message}`, { cause: signal?.reason });
   }
 
   return {
@@ -128,7 +128,7 @@ export function createEtcdCoordinator(deps: { logger: Logger; clock: Clock }, co
     async revokeLease(lease, { signal } = {}) {
       const reply = await ask(endpoint => endpoint.call('Lease', 'leaseRevoke', { ID: lease }, signal), signal);
       if (reply.kind === 'answered' || isLeaseGone(reply)) return;
-      throw new MantaError('CoordinatorUnavailable', `etcd does not answer: ${reply.message}`);
+      throw new MantaError('CoordinatorUnavailable', `etcd: ${reply.message}`);
     },
 
     watch(prefix, changed) {
