@@ -7,7 +7,7 @@ import { makeSocketDirectory, removeSocketDirectory } from '../../lib/socket-dir
 import type { StorageNode } from '../storage/storage-node.ts';
 import { ADMIN, type AdminIdentity, ensureAdmin, loadAdminIdentity } from './admin-account.ts';
 import type { CoalConfig } from './config.ts';
-import { setUpDatabases } from './databases.ts';
+import { oneServer, setUpDatabases } from './databases.ts';
 import { type ClientEnvironment, writeEnvFile } from './env-file.ts';
 import { assertPortFree, keepPort, portProblem } from './free-port.ts';
 import { createFrontDoor } from './front-door.ts';
@@ -74,7 +74,7 @@ async function start(
   state.update({ postgres: { host: server.connection.host, port: server.connection.port } });
   signal.throwIfAborted();
   const databases = await progress.step('schemas', () =>
-    setUpDatabases(deps, server.connection, state.region.passwords),
+    setUpDatabases(deps, oneServer(server.connection, state.region.passwords)),
   );
   signal.throwIfAborted();
   const url = await progress.step('storage nodes and API', () =>

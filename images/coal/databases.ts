@@ -1,7 +1,8 @@
 import type { Logger } from 'pino';
 import { authMigrations } from '../../lib/auth/migrations.ts';
 import { migrate } from '../../lib/database/migrate.ts';
-import { type ConnectionTarget, createPool, type Pool, poolDefaults } from '../../lib/database/pool.ts';
+import type { DatabaseTarget } from '../../lib/database/moving-target.ts';
+import { createPool, type Pool, poolDefaults } from '../../lib/database/pool.ts';
 import { prepareDatabases } from '../../lib/database/prepare.ts';
 import type { Clock } from '../../lib/lifecycle/clock.ts';
 import { createFirstRing } from '../../lib/metadata/first-ring.ts';
@@ -11,12 +12,32 @@ import type { RegionFile } from './region-file.ts';
 
 /** Connections to the databases of the region, as the role of webapi. */
 export interface RegionDatabases {
-  readonly shards: readonly { readonly shard: number; readonly connection: ConnectionTarget }[];
-  readonly control: ConnectionTarget;
+  readonly shards: readonly { readonly shard: number; readonly connection: DatabaseTarget }[];
+  readonly control: DatabaseTarget;
 }
 
 const INDEX = ['index_1', 'index_2'] as const;
 const CONTROL = 'control';
+
+/** A role of the region that programs log in with. */
+export type RegionRole = keyof RegionFile['passwords'];
+
+/** What the region's databases are on. */
+export interface DatabaseHost {
+  /** Creates what is missing of roles and databases. */
+  prepare(databases: readonly string[]): Promise<void>;
+  /** A database, as this role. */
+  target(database: string, role: RegionRole): DatabaseTarget;
+}
+
+/** One server, which runs for as long as the region does. */
+export function oneServer(server: PostgresConnection, passwords: RegionFile['passwords']): DatabaseHost {
+  const { host, port } = server;
+  return {
+    prepare: databases => prepareDatabases(() => ({ ...server }), { databases, passwords }),
+    target: (database, user) => () => ({ host, port, user, password: passwords[user], database }),
+  };
+}
 
 /**
  * Brings roles, databases, schemas and the first ring about, whatever of them is there already. Two index databases are
@@ -25,26 +46,18 @@ const CONTROL = 'control';
  */
 export async function setUpDatabases(
   deps: { logger: Logger; clock: Clock },
-  server: PostgresConnection,
-  passwords: RegionFile['passwords'],
+  host: DatabaseHost,
 ): Promise<RegionDatabases> {
-  const as = (user: keyof typeof passwords, database: string) => () => ({
-    host: server.host,
-    port: server.port,
-    user,
-    password: passwords[user],
-    database,
-  });
-  await prepareDatabases(() => ({ ...server }), { databases: [...INDEX, CONTROL], passwords });
+  await host.prepare([...INDEX, CONTROL]);
   await Promise.all([
-    ...INDEX.map(name => migrate(deps, as('manta_migrate', name), indexMigrations, 'coal')),
-    migrate(deps, as('manta_migrate', CONTROL), controlMigrations, 'coal').then(() =>
-      migrate(deps, as('manta_migrate', CONTROL), authMigrations, 'coal'),
+    ...INDEX.map(name => migrate(deps, host.target(name, 'manta_migrate'), indexMigrations, 'coal')),
+    migrate(deps, host.target(CONTROL, 'manta_migrate'), controlMigrations, 'coal').then(() =>
+      migrate(deps, host.target(CONTROL, 'manta_migrate'), authMigrations, 'coal'),
     ),
   ]);
   const databases: RegionDatabases = {
-    shards: INDEX.map((name, i) => ({ shard: i + 1, connection: as('manta_webapi', name) })),
-    control: as('manta_webapi', CONTROL),
+    shards: INDEX.map((name, i) => ({ shard: i + 1, connection: host.target(name, 'manta_webapi') })),
+    control: host.target(CONTROL, 'manta_webapi'),
   };
   await createRing(deps, databases);
   return databases;
@@ -52,7 +65,7 @@ export async function setUpDatabases(
 
 async function createRing(deps: { logger: Logger; clock: Clock }, databases: RegionDatabases): Promise<void> {
   const opened: Pool[] = [];
-  const open = (target: ConnectionTarget, name: string) => {
+  const open = (target: DatabaseTarget, name: string) => {
     const pool = createPool(deps, target, { ...poolDefaults, name, size: 1 });
     opened.push(pool);
     return pool;

@@ -88,7 +88,7 @@ export function createListener(
       : () => {};
     try {
       await Promise.race([client.connect(), broken]);
-      if (home !== undefined) await Promise.race([assertHome(client, home), broken]);
+      if (home !== undefined) await Promise.race([assertHome(client, home, config.heartbeatMs), broken]);
       await Promise.race([client.query(`LISTEN ${client.escapeIdentifier(config.channel)}`), broken]);
       connected = true;
       retryMs = config.retryMs.first;

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import pg from 'pg';
+import type pg from 'pg';
 import type { Logger } from 'pino';
 import { MantaError } from '../errors/manta-error.ts';
-import type { ConnectionTarget } from './pool.ts';
+import { connectOnce } from './connect.ts';
+import type { DatabaseTarget } from './moving-target.ts';
 
 /** Ordered files `NNNN-name.sql` of one library for one database. The name keeps two libraries' files apart. */
 export interface MigrationSet {
@@ -22,15 +23,13 @@ const FILE = /^\d{4}-[a-z0-9-]+\.sql$/;
  */
 export async function migrate(
   deps: { logger: Logger },
-  target: ConnectionTarget,
+  target: DatabaseTarget,
   set: MigrationSet,
   by: string,
 ): Promise<string[]> {
   const files = (await readdir(set.directory)).filter(name => name.endsWith('.sql')).sort();
   const applied: string[] = [];
-  const client = new pg.Client({ ...target(), statement_timeout: 300_000 });
-  client.on('error', error => deps.logger.debug({ err: error }, 'migration connection lost'));
-  await client.connect();
+  const client = await connectOnce(target, { statement_timeout: 300_000 });
   try {
     for (const file of files) {
       if (!FILE.test(file)) throw new MantaError('MigrationName', `not a migration's name: ${file}`);

@@ -72,7 +72,10 @@ export interface Pool {
     params?: readonly unknown[],
     options?: StatementOptions,
   ): Promise<Row[]>;
-  /** Keeps one connection for the body, outside a transaction. For session locks and statements that belong together. */
+  /**
+   * Keeps one connection for the body, outside a transaction. For session locks and statements that belong together. Once
+   * one of them was sent, nothing is tried again.
+   */
   session<T>(body: (session: Session) => Promise<T>, options?: QueryOptions): Promise<T>;
   /**
    * Commits when the body resolves, rolls back when it throws. A failed COMMIT is `unknown`. The body runs again when the
@@ -203,10 +206,10 @@ export function createPool(deps: { logger: Logger; clock: Clock }, target: Datab
         return await onConnection(call, body);
       } catch (error) {
         if (!(error instanceof DatabaseError)) throw error;
-        if (error.kind === 'unknown') unknown = error;
-        call.isSent = unknown !== undefined || (call.isSent && !error.isRefusal);
         since ??= deps.clock.monotonic();
+        if (error.kind === 'unknown') unknown = error;
         if (isWorthAnother(error) && deps.clock.monotonic() - since < patienceMs) {
+          call.isSent = unknown !== undefined;
           await sleep(waitMs, undefined, { signal: call.signal });
           continue;
         }

@@ -80,7 +80,9 @@ export class Site implements Server {
       max: config.size + 1,
       connectionTimeoutMillis: config.connectMs,
       idleTimeoutMillis: 30_000,
-      ...(home === undefined ? {} : { onConnect: (client: pg.ClientBase) => assertHome(client, home) }),
+      ...(home === undefined
+        ? {}
+        : { onConnect: (client: pg.ClientBase) => assertHome(client, home, config.connectMs) }),
     });
     // An idle connection that dies is no news to anybody: the next call opens another.
     this.#pool.on('error', error => deps.logger.debug({ pool: config.name, err: error }, 'idle connection lost'));

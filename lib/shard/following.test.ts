@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { pino } from 'pino';
+import { connectOnce } from '../database/connect.ts';
 import { createListener, listenerDefaults } from '../database/listener.ts';
 import type { MovingTarget } from '../database/moving-target.ts';
 import { createPool, type Pool, type PoolConfig, poolDefaults } from '../database/pool.ts';
@@ -34,14 +35,15 @@ beforeEach(async () => {
   resolver = follow({});
 });
 afterEach(async () => {
+  await terminate();
   for (const part of closing.splice(0).reverse()) await part.close();
   await shard.close();
 });
 
-function follow(config: Partial<ResolverConfig>): Resolver {
+function follow(config: Partial<ResolverConfig>, clock = systemClock): Resolver {
   const askPrimary = () => Promise.reject(new Error('no sitter'));
   const made = createResolver(
-    { ...deps, source: shard.source, keys: testKeys, askPrimary },
+    { ...deps, clock, source: shard.source, keys: testKeys, askPrimary },
     { ...resolverDefaults, shard: 1, fenceMs: 600_000, queueMs: 10_000, patienceMs: 10_000, ...config },
   );
   closing.push(made);
@@ -58,6 +60,10 @@ function aPool(config: Partial<PoolConfig> = {}, to: MovingTarget = target()): P
   return pool;
 }
 
+function terminate(): Promise<unknown> {
+  return queryOnce(superuser, 'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1', [ROLE]);
+}
+
 async function backends(): Promise<number[]> {
   const rows = await queryOnce<{ pid: number }>(superuser, 'SELECT pid FROM pg_stat_activity WHERE usename = $1', [
     ROLE,
@@ -71,8 +77,8 @@ async function written(): Promise<number[]> {
 }
 
 const insert = (pool: Pool, n: number) => pool.query(`INSERT INTO ${ROLE} VALUES ($1)`, [n]);
-/** In flight until the connection is lost, by which it is not stopped. */
-const SLOW = 'SELECT pg_sleep(0.5)';
+/** In flight until its connection is lost. */
+const SLOW = 'SELECT pg_sleep(60)';
 
 async function inFlight(text: string): Promise<void> {
   await eventually(async () => {
@@ -125,7 +131,7 @@ describe('a planned switchover', () => {
         expect(await queryOnce(superuser, busy, [ROLE])).toEqual([]);
       });
       await queryOnce(superuser, `ALTER ROLE ${ROLE} NOLOGIN`);
-      await queryOnce(superuser, 'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1', [ROLE]);
+      await terminate();
       await shard.wires[next === 1 ? 0 : 1].cut();
       await shard.promote(next);
       await queryOnce(superuser, `ALTER ROLE ${ROLE} LOGIN`);
@@ -168,8 +174,10 @@ describe('a primary that is lost', () => {
 
   it('is replaced for statements that may be repeated, without their callers seeing it', async () => {
     const pool = aPool();
-    const sent = pool.query(`${SLOW}, 7 AS n`, [], { isRepeatable: true });
-    await inFlight(`${SLOW}, 7 AS n`);
+    const text = `SELECT pg_sleep(CASE WHEN (SELECT count(*) FROM ${ROLE}) = 0 THEN 60 ELSE 0 END), 7 AS n`;
+    const sent = pool.query(text, [], { isRepeatable: true });
+    await inFlight(text);
+    await queryOnce(superuser, `INSERT INTO ${ROLE} VALUES (1)`);
     await shard.wires[0].cut();
     await shard.promote(1);
     expect(await sent).toMatchObject([{ n: 7 }]);
@@ -227,7 +235,7 @@ describe('a gate', () => {
     const pool = aPool();
     await Promise.all([1, 2, 3].map(n => insert(pool, n)));
     await queryOnce(superuser, `ALTER ROLE ${ROLE} NOLOGIN`);
-    await queryOnce(superuser, 'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1', [ROLE]);
+    await terminate();
     await eventually(async () => expect(await backends()).toEqual([]));
     const queued = insert(pool, 4);
     await queryOnce(superuser, `ALTER ROLE ${ROLE} LOGIN`);
@@ -259,6 +267,19 @@ describe('a server that is not, or not yet, the primary', () => {
     await expect(insert(impatient, 4)).rejects.toMatchObject({ kind: 'unavailable', sqlState: '25006' });
   });
 
+  it('and refuses the second statement of a session does not get the first one again', async () => {
+    const pool = aPool();
+    let runs = 0;
+    const session = pool.session(async statements => {
+      runs += 1;
+      await statements.query(`INSERT INTO ${ROLE} VALUES (1)`);
+      await statements.query('SET default_transaction_read_only = on');
+      await statements.query(`INSERT INTO ${ROLE} VALUES (2)`);
+    });
+    await expect(session).rejects.toMatchObject({ kind: 'unavailable', sqlState: '25006' });
+    expect([runs, await written()]).toEqual([1, [1]]);
+  });
+
   it('and has another system identifier is given nothing', async () => {
     await shard.promote(1, { systemId: '1' });
     await expect(insert(aPool({}, target(follow({ queueMs: 50 }))), 1)).rejects.toMatchObject({ kind: 'unavailable' });
@@ -267,17 +288,27 @@ describe('a server that is not, or not yet, the primary', () => {
 });
 
 test('nothing is sent once the fence has run out, not even on a connection in use', async () => {
-  const pool = aPool({}, target(follow({ fenceMs: 300, queueMs: 50 })));
-  await pool.query('SELECT 1');
-  await shard.source.close();
-  const used = pool.session(async session => {
+  let skewMs = 0;
+  const clock = { ...systemClock, monotonic: () => performance.now() + skewMs };
+  const pool = aPool({}, target(follow({}, clock)));
+  await pool.session(async session => {
     await session.query('SELECT 1');
-    await eventually(async () => {
-      await expect(session.query('SELECT 2')).rejects.toMatchObject({ kind: 'unavailable' });
-    });
+    skewMs = 600_001;
+    await expect(session.query('SELECT 2')).rejects.toMatchObject({ kind: 'unavailable' });
   });
-  await used;
-  await expect(pool.query('SELECT 1')).rejects.toMatchObject({ kind: 'unavailable' });
+  await expect(pool.query('SELECT 1', [], { deadlineMs: 50 })).rejects.toMatchObject({ kind: 'unavailable' });
+});
+
+test('a connection for something that is done once waits for the primary, too', async () => {
+  await shard.setStatus('handoff');
+  const connecting = connectOnce(target());
+  await queryOnce(superuser, `ALTER ROLE ${ROLE} NOLOGIN`);
+  await shard.promote(1);
+  await eventually(() => expect(resolver.status().waiting).toBe(0));
+  await queryOnce(superuser, `ALTER ROLE ${ROLE} LOGIN`);
+  const client = await connecting;
+  expect((await client.query('SELECT 1 AS n')).rows).toEqual([{ n: 1 }]);
+  await client.end();
 });
 
 test('a listener goes where the primary goes', async () => {
