@@ -70,3 +70,14 @@ test('a checkpoint that ended is remembered with what it took, one that failed i
   await eventually(() => ends() === 2);
   expect(jobs.lastCheckpoint()?.tookMs).toBeGreaterThanOrEqual(0);
 });
+
+test('a base backup that succeeds ends the count of failed rewinds too: their directory is current no more', async () => {
+  const { jobs, failures, ends } = aRunner();
+  jobs.start('rewind', async () => {
+    throw new Error('no');
+  });
+  await eventually(() => ends() === 1);
+  jobs.start('base-backup', async () => {});
+  await eventually(() => ends() === 2);
+  expect(failures.current).toEqual({});
+});

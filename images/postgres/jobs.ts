@@ -37,6 +37,8 @@ export function createJobs(
         progress = part;
       });
       failures.succeeded(kind);
+      // What failed in the directory of before says nothing of the new one.
+      if (kind === 'base-backup') failures.succeeded('rewind');
       if (kind === 'checkpoint') lastCheckpoint = { at: now(), tookMs: now() - since };
       logger.info({ job: kind, tookMs: Math.round(now() - since) }, 'job done');
     } catch (error) {

@@ -72,7 +72,10 @@ export function startClient(deps: ClientDeps, id: string): void {
     attempt += 1;
     const mine = attempt;
     const isFresh = scheduler.now - provedAt <= derivedTimes(times).fenceMs;
-    if (state === undefined || !isFresh) return next(RETRY_MS);
+    if (state === undefined || !isFresh) {
+      next(RETRY_MS);
+      return;
+    }
     const wait = () => {
       scheduler.after(PATIENCE_MS, () => {
         if (mine !== attempt) return;
@@ -103,7 +106,10 @@ export function startClient(deps: ClientDeps, id: string): void {
             next(RETRY_MS);
           });
         answer(() => {
-          if (state?.generation !== current.generation) return next(0);
+          if (state?.generation !== current.generation) {
+            next(0);
+            return;
+          }
           connection = { session, host, generation: current.generation };
           step();
         });

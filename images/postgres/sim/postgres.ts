@@ -71,7 +71,10 @@ export function createModelServer(machine: Machine, life: Life, pgMajor: number)
     if (found === undefined || found.phase === 'ended') return;
     crashedAt = life.now();
     witness.note(machine.id, `postgres crashed${withOrphans ? ', backends remain' : ''}`);
-    if (!withOrphans) return found.end();
+    if (!withOrphans) {
+      found.end();
+      return;
+    }
     found.orphan();
     machine.scheduler.after(random.between(200, 3_600), () => found.end());
   }
@@ -151,7 +154,10 @@ export function createModelServer(machine: Machine, life: Life, pgMajor: number)
         const running = instance?.phase === 'ended' ? undefined : instance;
         return look.view({ running, stopping, crashedAt, starts, volume, files, pgMajor });
       }),
-    writeSettings: settings => disk(() => void (files.settings = settings)),
+    writeSettings: settings =>
+      disk(() => {
+        files.settings = settings;
+      }),
     reload: () => ask(found => found.reload()),
     inForce: () =>
       ask(
@@ -167,7 +173,10 @@ export function createModelServer(machine: Machine, life: Life, pgMajor: number)
         return sessions.length;
       }),
     openTransactions: () => ask(found => [...found.sessions].filter(session => session.hasTransaction).length),
-    writeReceiverPassword: content => disk(() => void (files.password = content)),
+    writeReceiverPassword: content =>
+      disk(() => {
+        files.password = content;
+      }),
     receivers: () =>
       ask(found =>
         [...found.receivers].filter(receiver => receiver.isListed).map(({ pid, startedAt }) => ({ pid, startedAt })),
@@ -255,6 +264,7 @@ export function createModelServer(machine: Machine, life: Life, pgMajor: number)
       const target = current();
       const source = reach(from);
       if (source.inRecovery) throw offline('pg_rewind needs a primary');
+      endInOrder(machine, target);
       if (misjudges(machine.fooledRewind, target, source.directory)) return life.sleep(50);
       const fork = forkOf(target.wal, source.directory.wal);
       if (fork === undefined || target.wal.completeEnd <= fork) return life.sleep(50);
@@ -277,6 +287,16 @@ export function createModelServer(machine: Machine, life: Life, pgMajor: number)
         witness.lost(machine.id, 'old incarnations removed');
       }),
   };
+}
+
+/** pg_rewind lets a server that had not been shut down recover first, which writes a checkpoint of its own. */
+function endInOrder({ id, witness }: Machine, target: Directory): void {
+  if (target.state.startsWith('shut down')) return;
+  target.wal.dropPartialTail();
+  const record = target.wal.append('shutdown', 120);
+  target.wal.flushed = target.wal.insertAt;
+  target.state = 'shut down';
+  witness.written(id, record);
 }
 
 /**

@@ -211,7 +211,10 @@ export class Checker implements Witness {
       [state.sync?.id, sync],
     ] as const) {
       const missing = directory && this.acknowledgements.find(record => !directory.wal.holds(record));
-      if (missing !== undefined) return this.#missing(id ?? '', missing, why);
+      if (missing !== undefined) {
+        this.#missing(id ?? '', missing, why);
+        return;
+      }
     }
   }
 

@@ -49,7 +49,10 @@ export class Receiver {
     const { random } = this.#instance.machine;
     this.phase = 'forked';
     this.life.after(random.between(0.1, 3), () => {
-      if (this.isDismissed) return this.#end();
+      if (this.isDismissed) {
+        this.#end();
+        return;
+      }
       this.phase = 'listed';
       this.life.after(random.between(0.1, 2), () => this.#readPassword());
     });
@@ -81,7 +84,10 @@ export class Receiver {
 
   #readPassword(): void {
     // "no password supplied": the upstream asks for one, and require_auth lets in no other.
-    if (this.#instance.machine.files.password === 'empty') return this.#end();
+    if (this.#instance.machine.files.password === 'empty') {
+      this.#end();
+      return;
+    }
     this.life.after(this.#instance.machine.random.between(0.1, 2), () => this.#connect());
   }
 
@@ -128,7 +134,10 @@ export class Receiver {
     this.life.after(this.#instance.machine.random.between(0.1, 1.2), () => {
       this.#isWriting = false;
       const instance = this.#instance;
-      if (instance.machine.volume.isFull) return this.#end();
+      if (instance.machine.volume.isFull) {
+        this.#end();
+        return;
+      }
       for (const { records, to } of this.#inbox.splice(0)) {
         instance.directory.wal.receive(records, to);
         instance.received = to;
@@ -151,7 +160,8 @@ export class Receiver {
     const fork = message.ancestry.find(ancestor => ancestor.timeline === wal.timeline)?.end;
     if (fork === undefined || fork < instance.replayed) {
       instance.machine.witness.note(instance.machine.id, `cannot follow to timeline ${message.timeline}`);
-      return this.#end();
+      this.#end();
+      return;
     }
     for (const file of message.histories) if (!wal.histories.has(file.timeline)) wal.histories.set(file.timeline, file);
     wal.followTo(message.timeline, message.ancestry);
@@ -169,7 +179,10 @@ export class Receiver {
   #status(): void {
     if (this.phase !== 'streaming') return;
     const silentFor = this.life.now() - this.#heardAt;
-    if (silentFor >= TIMEOUT_MS) return this.#end();
+    if (silentFor >= TIMEOUT_MS) {
+      this.#end();
+      return;
+    }
     this.#reply(silentFor >= TIMEOUT_MS / 2);
     this.life.after(STATUS_MS, () => this.#status());
   }

@@ -167,7 +167,10 @@ export class World {
 
   #stateChanged(): void {
     const entry = this.etcd.store.get(keys.state);
-    if (entry === undefined) return this.checker.stateRestored(undefined);
+    if (entry === undefined) {
+      this.checker.stateRestored(undefined);
+      return;
+    }
     const next = JSON.parse(entry.value) as ClusterState;
     const { seq, generation, cause, primary, sync, async, deposed, initWal, timeline } = next;
     this.note(
