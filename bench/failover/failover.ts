@@ -1,14 +1,17 @@
+import { execFileSync } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
-import { cpus, release, tmpdir, totalmem } from 'node:os';
+import { cpus, release as kernel, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import pino from 'pino';
+import { findBinaries } from '../../images/postgres/pg/binaries.ts';
+import { findEtcd } from '../../lib/etcd-process/find-etcd.ts';
+import { createManta } from './manta.ts';
 import { measureFault } from './measure.ts';
 import { createPatroni } from './patroni.ts';
-import { PROFILES, type Profile } from './patroni-config.ts';
-import { RELEASES, type Release } from './patroni-install.ts';
-import { findServerPrograms } from './server-programs.ts';
+import { PROFILES } from './patroni-config.ts';
+import { findPatroni, RELEASES } from './patroni-install.ts';
 import { FAULTS, type Fault, type System } from './system.ts';
 import { type Row, renderTable } from './table.ts';
 
@@ -24,10 +27,12 @@ servers each, one after the other on this machine: the same PostgreSQL programs,
   --skip patroni       or manta
   --warm-up 60         seconds of load before the first fault of a kind
 
-Prints a table of seconds and names the file with the raw records. Takes about 30 s for each repetition, more with stock.
+Prints a table of seconds and names the directory with the raw records: every repetition, every write and read. A node kill
+takes Patroni half a minute, the other faults a few seconds; each fault begins with new servers, and with the warm-up.
 `;
 
-type Start = (dir: string) => Promise<System>;
+/** Makes a system that will live in the directory; nothing runs yet. */
+type Create = (dir: string) => System;
 
 /** The command. Resolves with its exit code: 1 when a checker found a violation or a system did not come back. */
 export async function failover(args: readonly string[]): Promise<number> {
@@ -49,79 +54,77 @@ export async function failover(args: readonly string[]): Promise<number> {
   }
   const faults = oneOf(FAULTS, values.only);
   const profiles = oneOf(PROFILES, values.profile);
-  const [patroni = 'current'] = oneOf(RELEASES, values.patroni);
+  const [release = 'current'] = oneOf(RELEASES, values.patroni);
   const skipped = oneOf(['patroni', 'manta', ''], values.skip);
-  const bin = await findServerPrograms();
+  const { dir: bin } = findBinaries();
   const logger = pino({ level: 'warn' }, pino.destination(2));
-  const systems: Start[] = [
-    ...(skipped.includes('patroni') ? [] : profiles.map(profile => patroniOf(patroni, profile))),
-  ];
-
-  function patroniOf(release: Release, profile: Profile): Start {
-    return dir => createPatroni({ logger }, { dir, bin, profile, release });
+  const systems: Create[] = [];
+  if (!skipped.includes('manta')) {
+    const onProgress = (text: string) => say(`manta: ${text}`);
+    systems.push(dir => createManta({ logger }, { dir, onProgress }));
   }
-
-  return run(systems, { faults, times: Number(values.times), warmUpMs: Number(values['warm-up']) * 1000, bin });
+  if (!skipped.includes('patroni')) {
+    const program = await findPatroni(release);
+    for (const profile of profiles) systems.push(dir => createPatroni({ logger }, { dir, bin, profile, program }));
+  }
+  const plan = { faults, times: Number(values.times), warmUpMs: Number(values['warm-up']) * 1000 };
+  return run(systems, plan, [join(bin, 'postgres'), await findEtcd({ logger })]);
 }
 
 interface Plan {
   readonly faults: readonly Fault[];
   readonly times: number;
   readonly warmUpMs: number;
-  readonly bin: string;
 }
 
-async function run(systems: readonly Start[], plan: Plan): Promise<number> {
-  const records = join(tmpdir(), `manta-failover-${new Date().toISOString().replaceAll(':', '-')}.jsonl`);
-  const record = (entry: object) => appendFileSync(records, `${JSON.stringify(entry)}\n`);
-  const [cpu] = cpus();
-  record({
-    machine: `${cpus().length} × ${cpu?.model}`,
-    memoryBytes: totalmem(),
-    kernel: release(),
-    postgres: plan.bin,
-  });
+async function run(systems: readonly Create[], plan: Plan, programs: readonly string[]): Promise<number> {
+  const records = await mkdtemp(join(tmpdir(), 'manta-failover-records-'));
+  const record = (entry: object) => appendFileSync(join(records, 'samples.jsonl'), `${JSON.stringify(entry)}\n`);
+  record({ ...describeMachine(), versions: programs.map(versionOf) });
   const rows: Row[] = [];
-  let isWhole = true;
-  for (const start of systems) {
-    try {
-      await onSystem(start, plan, record, rows);
-    } catch (error) {
-      isWhole = false;
-      say(`given up: ${error instanceof Error ? error.message : String(error)}`);
+  for (const create of systems) {
+    for (const fault of plan.faults) {
+      const row = await fromNothing(create, async system => {
+        record({ system: system.name, ...system.facts });
+        const journal = join(records, `${system.name.replaceAll(' ', '-')}-${fault}.jsonl`);
+        return measureFault(system, fault, { ...plan, journal, onSample: record, onProgress: say });
+      });
+      const { samples, ...outcome } = row;
+      record({ ...outcome, repetitions: samples.length });
+      rows.push(row);
     }
   }
   console.log(`\nSeconds without an acknowledged write\n\n${renderTable(rows)}\n\nraw records: ${records}`);
-  return isWhole && rows.every(({ verdict }) => verdict === 'ok') ? 0 : 1;
+  return rows.every(({ verdict }) => verdict === 'ok') ? 0 : 1;
 }
 
-/** From nothing to nothing: the system's processes and directory are gone afterwards, also after Ctrl-C. */
-async function onSystem(start: Start, plan: Plan, record: (entry: object) => void, rows: Row[]): Promise<void> {
+/** A system of its own for each fault; its processes and its directory are gone afterwards, also after Ctrl-C. */
+async function fromNothing<Result>(create: Create, body: (system: System) => Promise<Result>): Promise<Result> {
   const dir = await mkdtemp(join(tmpdir(), 'manta-failover-'));
   // PostgreSQL's user passes through; what lies in it is each server's own.
   await chmod(dir, 0o711);
-  let system: System | undefined;
+  const system = create(dir);
   const clear = async () => {
-    await system?.stop();
+    await system.stop();
     await rm(dir, { recursive: true, force: true });
   };
   const interrupted = () => void clear().finally(() => process.exit(130));
   process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
   try {
-    system = await start(dir);
-    record({ system: system.name, ...system.facts });
-    say(`${system.name}: starting three servers`);
-    await system.start();
-    await system.waitHealthy(120_000);
-    for (const fault of plan.faults) {
-      const row = await measureFault(system, fault, { ...plan, onSample: record, onProgress: say });
-      record({ system: row.system, fault, lost: row.lost, verdict: row.verdict });
-      rows.push(row);
-    }
+    return await body(system);
   } finally {
     process.off('SIGINT', interrupted).off('SIGTERM', interrupted);
     await clear();
   }
+}
+
+function describeMachine(): object {
+  const [cpu] = cpus();
+  return { processors: `${cpus().length} × ${cpu?.model}`, memoryBytes: totalmem(), kernel: kernel() };
+}
+
+function versionOf(program: string): string {
+  return execFileSync(program, ['--version'], { encoding: 'utf8' }).split('\n')[0] ?? '';
 }
 
 function oneOf<Name extends string>(known: readonly Name[], list: string): readonly Name[] {

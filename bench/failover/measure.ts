@@ -1,3 +1,4 @@
+import { loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { check, type Verdict } from '../../faults/shard/checker.ts';
 import { type Loader, startLoader } from '../../faults/shard/loader.ts';
@@ -9,6 +10,8 @@ import type { Row, Sample } from './table.ts';
 export interface MeasureOptions {
   readonly times: number;
   readonly warmUpMs: number;
+  /** A file to which every write and read is appended. */
+  readonly journal: string;
   /** Called with each repetition as soon as it is measured. */
   readonly onSample: (sample: Sample) => void;
   readonly onProgress: (line: string) => void;
@@ -21,49 +24,56 @@ const HEALTHY_WITHIN_MS = 180_000;
 const QUIET_MS = 3_000;
 const STALL_MS = 1_000;
 
+const TABLE = 'load';
+
 /**
- * Strikes a healthy system `times` times with one fault while eight writers write, and has the checker compare what was
- * acknowledged with what all three servers hold in the end. Rejects where the system does not become healthy again.
+ * Strikes a healthy system `times` times with one fault while eight writers write, then has the checker compare what was
+ * acknowledged with what all three servers hold. A system that does not become healthy again ends its row, which says so.
  */
 export async function measureFault(system: System, fault: Fault, options: MeasureOptions): Promise<Row> {
-  const table = `load_${fault.replaceAll('-', '_')}`;
-  await system.createTable(table);
-  const loader = startLoader({ clock: systemClock }, { connect: () => system.client(table) });
   const samples: Sample[] = [];
-  let verdict: Verdict;
+  const say = (text: string) => options.onProgress(`${system.name}: ${fault}: ${text}`);
   try {
-    await loader.acknowledged(BACK_WITHIN_MS);
-    await sleep(options.warmUpMs);
-    for (let repetition = 1; repetition <= options.times; repetition += 1) {
-      const sample = { system: system.name, fault, repetition, ...(await strike(system, fault, loader)) };
-      samples.push(sample);
-      options.onSample(sample);
-      const took = sample.gapMs === null ? 'no write came back' : `${(sample.gapMs / 1000).toFixed(3)} s`;
-      options.onProgress(`${system.name}: ${fault} ${repetition}/${options.times}: ${took}`);
-      await system.repair();
-    }
+    say('starting three servers');
+    await system.start();
     await system.waitHealthy(HEALTHY_WITHIN_MS);
-  } finally {
-    await loader.stop();
+    await system.createTable(TABLE);
+    const connect = () => system.client(TABLE);
+    const loader = startLoader({ clock: systemClock }, { connect, file: options.journal });
+    try {
+      await loader.acknowledged(BACK_WITHIN_MS);
+      await sleep(options.warmUpMs);
+      while (samples.length < options.times) {
+        const repetition = samples.length + 1;
+        const sample = { system: system.name, fault, repetition, ...(await strike(system, fault, loader)) };
+        samples.push(sample);
+        options.onSample(sample);
+        say(
+          `${repetition}/${options.times}: ${sample.gapMs === null ? 'no way back' : `${Math.round(sample.gapMs)} ms`}`,
+        );
+        await system.repair();
+      }
+      await system.waitHealthy(HEALTHY_WITHIN_MS);
+    } finally {
+      await loader.stop();
+    }
+    const { line, lost, violations } = await verdictOn(system, loader);
+    say(line);
+    for (const violation of violations.slice(0, 5)) say(violation);
+    const verdict = violations.length === 0 ? 'ok' : `void: ${violations.length} violations`;
+    return { system: system.name, fault, samples, lost, verdict, violations };
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    say(message);
+    const verdict = `void: ${message.split('\n')[0]}`;
+    return { system: system.name, fault, samples, lost: undefined, verdict, violations: [message] };
   }
+}
+
+async function verdictOn(system: System, { journal, writers }: Loader): Promise<Verdict> {
   const peers = await caughtUp(system);
   const history = await system.history?.();
-  verdict = await check({
-    journal: loader.journal,
-    writers: loader.writers,
-    table,
-    peers,
-    ...(history && { history }),
-  });
-  options.onProgress(`${system.name}: ${fault}: ${verdict.line}`);
-  for (const violation of verdict.violations.slice(0, 5)) options.onProgress(`  ${violation}`);
-  return {
-    system: system.name,
-    fault,
-    samples,
-    lost: verdict.lost,
-    verdict: verdict.violations.length === 0 ? 'ok' : `void: ${verdict.violations.length} violations`,
-  };
+  return check({ journal, writers, table: TABLE, peers, ...(history === undefined ? {} : { history }) });
 }
 
 async function strike(
@@ -83,7 +93,8 @@ async function strike(
   const isBack = await comesBack(loader);
   const { gapMs, ...felt } = loader.gap(from);
   const primaryAfter = await system.primary().catch(() => 'nobody');
-  return { gapMs: isBack ? gapMs : null, ...felt, injectMs, primaryBefore, primaryAfter };
+  const [machineLoad = 0] = loadavg();
+  return { gapMs: isBack ? gapMs : null, ...felt, atMs: from, injectMs, primaryBefore, primaryAfter, machineLoad };
 }
 
 /** Whether writes flow again, without a stall. */

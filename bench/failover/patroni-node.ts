@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type ProcessInfo, signalProcess, treeOf } from '../../images/postgres/local/process-tree.ts';
 import { chooseAccount, giveTo } from '../../lib/postgres-process/account.ts';
 import { type NodeConfig, patroniConfig } from './patroni-config.ts';
 import type { PatroniProgram } from './patroni-install.ts';
@@ -50,27 +51,24 @@ export class PatroniNode {
   async kill(): Promise<void> {
     const child = this.#child;
     if (child === undefined) return;
+    const [, first] = this.#processes();
+    if (first !== undefined) signalProcess(first.pid, 'SIGKILL');
     this.#child = undefined;
-    const first = firstChildOf(child.process.pid);
-    if (first !== undefined) signalIfAlive(first);
     child.process.kill('SIGKILL');
     await child.exited;
   }
 
   /** The process id of the server itself. Throws where there is none. */
   postmaster(): number {
-    const recorded = readFileSync(join(this.config.dir, 'data', 'postmaster.pid'), 'utf8').split('\n')[0];
-    for (const pid of readdirSync('/proc').filter(name => /^\d+$/.test(name))) {
-      try {
-        if (readlinkSync(`/proc/${pid}/cwd`) !== join(this.config.dir, 'data')) continue;
-        // Its number inside the namespace is the last one.
-        const ids = /^NSpid:\s*(.*)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]?.split(/\s+/);
-        if (ids?.at(-1) === recorded) return Number(pid);
-      } catch {
-        // It ended while being looked at.
-      }
-    }
-    throw new Error(`${this.config.name} has no PostgreSQL`);
+    const server = this.#processes().find(({ command }) => command.startsWith(join(this.config.bin, 'postgres ')));
+    if (server === undefined) throw new Error(`${this.config.name} has no PostgreSQL`);
+    return server.pid;
+  }
+
+  /** The namespace's maker first, then its first process, and so on. */
+  #processes(): readonly ProcessInfo[] {
+    const pid = this.#child?.process.pid;
+    return pid === undefined ? [] : treeOf(pid);
   }
 
   /** Patroni's HTTP interface. Rejects where it does not answer. */
@@ -91,20 +89,4 @@ export class PatroniNode {
 function asUser({ uid, gid, wrapper }: ReturnType<typeof chooseAccount>): string[] {
   if (wrapper.length > 0 || uid === undefined || gid === undefined) return [];
   return ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', '--'];
-}
-
-function firstChildOf(pid: number | undefined): number | undefined {
-  try {
-    return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ')[0]) || undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function signalIfAlive(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // It has just ended.
-  }
 }

@@ -1,17 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import pg from 'pg';
+import type pg from 'pg';
 import type { Logger } from 'pino';
-import type { PeerTable } from '../../faults/shard/checker.ts';
 import { createTable, sessionClient } from '../../faults/shard/load-client.ts';
 import { connectReadWrite } from '../../faults/shard/multi-host.ts';
 import { type EtcdCluster, startEtcdCluster } from '../../lib/etcd-process/etcd-cluster.ts';
 import { freePorts } from '../../lib/etcd-process/ports.ts';
 import { eventually } from '../../lib/eventually/eventually.ts';
 import { type Profile, speeds } from './patroni-config.ts';
-import { findPatroni, type Release } from './patroni-install.ts';
+import type { PatroniProgram } from './patroni-install.ts';
 import { PatroniNode } from './patroni-node.ts';
+import { peerTable } from './peer-table.ts';
 import type { Fault, System } from './system.ts';
 
 interface Member {
@@ -25,24 +25,26 @@ interface Member {
 interface PatroniOptions {
   readonly dir: string;
   readonly profile: Profile;
-  readonly release: Release;
+  readonly program: PatroniProgram;
   readonly bin: string;
 }
 
 const NODES = 3;
+/** Between two attempts of a client to find the primary: eight of them must not starve the servers that are about to take over. */
+const AGAIN_MS = 50;
 
 /** Three Patroni nodes over three etcd members, with the durability that a shard has. Nothing runs before `start`. */
-export async function createPatroni(deps: { logger: Logger }, options: PatroniOptions): Promise<System> {
-  const program = await findPatroni(options.release);
+export function createPatroni(deps: { logger: Logger }, options: PatroniOptions): System {
+  const { program } = options;
   const speed = speeds[options.profile];
   const password = randomBytes(18).toString('base64url');
-  const ports = await freePorts(2 * NODES);
   let etcd: EtcdCluster | undefined;
   let nodes: readonly PatroniNode[] = [];
 
   async function start(): Promise<void> {
     await mkdir(options.dir, { recursive: true, mode: 0o755 });
     etcd = await startEtcdCluster(deps, { members: 3, dir: join(options.dir, 'etcd') });
+    const ports = await freePorts(2 * NODES);
     const hosts = etcd.endpoints.map(endpoint => new URL(endpoint).host);
     nodes = Array.from({ length: NODES }, (_, index) => {
       const name = `node-${index}`;
@@ -124,7 +126,7 @@ export async function createPatroni(deps: { logger: Logger }, options: PatroniOp
       for (const text of createTable(table)) await client.query(text);
       await client.end();
     },
-    client: table => sessionClient({ table, connect: () => connectReadWrite(addresses()) }),
+    client: table => sessionClient({ table, connect: () => connectReadWrite(addresses()), againMs: AGAIN_MS }),
     async peers() {
       const leader = await holder('leader');
       return [leader, ...nodes.filter(node => node !== leader)].map(node => peerTable(node.config.name, address(node)));
@@ -144,20 +146,4 @@ function demandHealth(members: readonly Member[]): void {
   const isLevel = new Set(members.map(({ timeline }) => timeline)).size === 1;
   const isNear = members.every(({ lag }) => lag === undefined || Number(lag) < 1 << 20);
   if (!(isWhole && isRunning && isLevel && isNear)) throw new Error(JSON.stringify(members));
-}
-
-function peerTable(name: string, address: pg.ClientConfig): PeerTable {
-  return {
-    name,
-    async query(text) {
-      const client = new pg.Client({ ...address, types: { getTypeParser: () => (value: unknown) => String(value) } });
-      client.on('error', () => {});
-      await client.connect();
-      try {
-        return (await client.query<string[]>({ text, rowMode: 'array' })).rows;
-      } finally {
-        await client.end();
-      }
-    },
-  };
 }

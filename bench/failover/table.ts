@@ -11,10 +11,14 @@ export interface Sample {
   readonly slowestMs: number;
   readonly failed: number;
   readonly unknown: number;
+  /** When it struck, by the clock of the journal of writes and reads. */
+  readonly atMs: number;
   /** Until a request was granted or the victim was dead. */
   readonly injectMs: number;
   readonly primaryBefore: string;
   readonly primaryAfter: string;
+  /** Processes that wanted to run, on average of the last minute: more than the machine has processors blurs the times. */
+  readonly machineLoad: number;
 }
 
 /** All repetitions of one fault at one system, and what the checker said of the rows they left. */
@@ -22,11 +26,14 @@ export interface Row {
   readonly system: string;
   readonly fault: string;
   readonly samples: readonly Sample[];
-  readonly lost: number;
+  /** Acknowledged writes that are gone; undefined: the system did not come to a state that could be checked. */
+  readonly lost: number | undefined;
   readonly verdict: string;
+  /** What the checker found, or why it had nothing to check. */
+  readonly violations: readonly string[];
 }
 
-const HEADINGS = ['system', 'fault', 'n', 'p50', 'p95', 'p99', 'max', 'failed', 'unknown', 'lost', 'checker'];
+const HEADINGS = ['system', 'fault', 'n', 'p50', 'p95', 'p99', 'max', 'moved', 'failed', 'unknown', 'lost', 'checker'];
 
 /** A line a row, columns aligned; times in seconds. With few repetitions p95 and p99 are the maximum. */
 export function renderTable(rows: readonly Row[]): string {
@@ -51,9 +58,11 @@ function toCells({ system, fault, samples, lost, verdict }: Row): string[] {
     fault,
     String(samples.length),
     ...[0.5, 0.95, 0.99, 1].map(share => seconds(percentile(gaps, share))),
+    // Of the repetitions: at a fault of the standby each one is a false takeover.
+    sum(({ primaryBefore, primaryAfter }) => Number(primaryBefore !== primaryAfter)),
     sum(({ failed }) => failed),
     sum(({ unknown }) => unknown),
-    String(lost),
+    lost === undefined ? '?' : String(lost),
     verdict,
   ];
 }
