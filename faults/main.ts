@@ -8,12 +8,14 @@ import { crash } from './crash.ts';
 import { race } from './race.ts';
 import { freePort, type Region, startRegion } from './region.ts';
 import { printReports, type Report } from './report.ts';
+import { resultTable, runShardFaults, scenarios } from './shard/shard-faults.ts';
 import { cut, silence, trickle } from './slow-clients.ts';
 import { transfers } from './transfers.ts';
 
 const HELP = `npm run faults -- [names …] [options]
 
-Runs harnesses against real regions in temporary directories and prints a table. All of them take about 15 minutes.
+Runs harnesses against real regions in temporary directories and prints a table. All of them take about 15 minutes,
+without \`shard\`, which is run by name.
 
   crash        kill -9 of the whole region under load, restart, verify   (--rounds 20, --workers 500)
   race         create against rmdir                                      (--seconds 15)
@@ -23,6 +25,14 @@ Runs harnesses against real regions in temporary directories and prints a table.
   silence      a client that stops sending: 408 after 45 s
   trickle      a slow client that never stops                            (--trickle-seconds 420)
   transfers    1 GiB with the real CLI, memory and bytes on disk         (--mib 1024)
+
+  shard        a shard of three peers and an etcd of three members: processes die and stand still, links are cut, volumes
+               and etcd are lost, under load; gaps are measured against the goals of replication.md 1.3
+                 --only F1,F7       rows, or words of their names; \`--only list\` lists them
+                 --times N          rounds of each, in place of its own number
+                 --minutes M        no round begins later
+                 --slack 3          times the goals, on a busy machine
+                 --etcd 1           one etcd member
 `;
 
 const { values, positionals } = parseArgs({
@@ -33,6 +43,11 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string', default: '15' },
     'trickle-seconds': { type: 'string', default: '420' },
     mib: { type: 'string', default: '1024' },
+    only: { type: 'string' },
+    times: { type: 'string' },
+    minutes: { type: 'string' },
+    slack: { type: 'string' },
+    etcd: { type: 'string', default: '3' },
     help: { type: 'boolean', default: false },
   },
 });
@@ -48,6 +63,7 @@ const onOneRegion: Record<string, (region: Region) => Promise<Report>> = {
 };
 
 async function main(): Promise<number> {
+  if (positionals[0] === 'shard' && positionals.length === 1 && !values.help) return shard();
   const names = positionals.length > 0 ? positionals : ['crash', ...Object.keys(onOneRegion)];
   const unknown = names.filter(name => name !== 'crash' && onOneRegion[name] === undefined);
   if (values.help || unknown.length > 0) {
@@ -72,6 +88,24 @@ async function main(): Promise<number> {
   }
   printReports(reports);
   return reports.every(({ problems }) => problems.length === 0) ? 0 : 1;
+}
+
+/** 1 when anything was lost, wrong, or slower than its goal. */
+async function shard(): Promise<number> {
+  if (values.only === 'list') {
+    for (const { row, name, times } of scenarios) console.log(`${row.padEnd(4)} ${name} (${times} times)`);
+    return 0;
+  }
+  const number = (text: string | undefined) => (text === undefined ? undefined : Number(text));
+  const results = await runShardFaults({
+    only: values.only?.split(','),
+    times: number(values.times),
+    minutes: number(values.minutes),
+    slack: number(values.slack),
+    etcdMembers: values.etcd === '1' ? 1 : 3,
+  });
+  console.log(`\n${resultTable(results)}`);
+  return results.every(({ problems }) => problems.length === 0) ? 0 : 1;
 }
 
 async function onRegion(

@@ -54,7 +54,7 @@ export const killScenarios: readonly Scenario[] = [
 
 function backendScenarios(): Scenario[] {
   const kill = async ({ rig, problem }: Round, place: Place, title: RegExp) => {
-    const found = (await rig.roles())[place].server().find(({ command }) => title.test(command));
+    const found = (await rig.roles())[place].parts().server.find(({ command }) => title.test(command));
     if (found === undefined) problem(`no process of the ${place} is called ${title}`);
     else signalProcess(found.pid, 'SIGKILL');
   };

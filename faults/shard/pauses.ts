@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Part } from '../../images/postgres/local/peer-process.ts';
+import type { Part } from '../../images/postgres/local/peer-parts.ts';
 import { signalProcess } from '../../images/postgres/local/process-tree.ts';
 import { freeze } from './planned.ts';
 import type { Rig } from './rig.ts';
@@ -96,7 +96,7 @@ async function cancelWaiting(rig: Rig): Promise<number> {
 async function frozenReceiver({ rig, problem }: Round): Promise<void> {
   const { state, primary, sync } = await rig.roles();
   primary.pause('whole');
-  const processOf = (title: RegExp) => sync.server().find(({ command }) => title.test(command))?.pid;
+  const processOf = (title: RegExp) => sync.parts().server.find(({ command }) => title.test(command))?.pid;
   const [receiver, startup] = [processOf(/^postgres: walreceiver /), processOf(/^postgres: startup /)];
   if (receiver === undefined || startup === undefined) problem('the sync has no receiver or no startup process');
   if (receiver !== undefined) signalProcess(receiver, 'SIGTERM');

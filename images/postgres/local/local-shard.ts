@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -10,6 +10,7 @@ import type { Clock } from '../../../lib/lifecycle/clock.ts';
 import { type ShardKeys, shardKeys } from '../../../lib/shard/keys.ts';
 import { createLayout, hostsOf, keepPasswords, type Layout, passwordDirOf, readLayout } from './layout.ts';
 import { createNetwork, type Network } from './network.ts';
+import { ROOT_KEY, sitterUrls } from './open-shard.ts';
 import { peerConfig } from './peer-config.ts';
 import { createPeerProcess, type PeerProcess } from './peer-process.ts';
 import { createShardClient, type ShardClient } from './shard-client.ts';
@@ -65,7 +66,6 @@ export interface LocalShard {
   stop(): Promise<void>;
 }
 
-const ROOT_KEY = '/manta';
 const SHARD = 1;
 const WRITABLE_MS = 120_000;
 const HEALTHY_MS = 120_000;
@@ -158,11 +158,7 @@ function assemble(deps: { readonly logger: Logger }, parts: Parts): LocalShard {
       }
       return found;
     },
-    status: () =>
-      shardStatus(
-        client,
-        layout.peers.map(({ id, sitter }) => ({ id, sitterUrl: urlOf(sitter) })),
-      ),
+    status: () => shardStatus(client, sitterUrls(layout)),
     waitUntilWritable: (withinMs = WRITABLE_MS) => untilTrue(shard, isWritable, withinMs),
     waitUntilHealthy: (withinMs = HEALTHY_MS) => untilTrue(shard, isHealthy, withinMs),
     stop() {
@@ -194,17 +190,27 @@ function createPeer(
     hasWalVolume: layout.walVolumes,
   });
   writeFileSync(configFile, `${JSON.stringify(config, null, 2)}\n`);
+  const downFile = join(home, 'down');
+  rmSync(downFile, { force: true });
   const main = join(import.meta.dirname, '..', 'main.ts');
-  const process_ = createPeerProcess(deps, {
+  const processes = createPeerProcess(deps, {
     id: place.id,
-    command: [process.execPath, main, '--config', configFile],
+    program: [process.execPath, main],
+    configFile,
     ...(network === undefined ? {} : { prefix: network.command(host) }),
     lockFile: join(home, 'data', 'sitter', 'lock'),
     logFile,
+    downFile,
   });
   const facts = { id: place.id, host, dir: home, logFile, pg: place.pg, sitterUrl: urlOf(place.sitter) };
-  // Its getters look at the processes each time.
-  return Object.defineProperties(process_, Object.getOwnPropertyDescriptors(facts)) as LocalPeer;
+  return {
+    ...processes,
+    ...facts,
+    // A spread would keep what it says now.
+    get isRunning() {
+      return processes.isRunning;
+    },
+  };
 }
 
 function urlOf({ host, port }: { readonly host: string; readonly port: number }): string {

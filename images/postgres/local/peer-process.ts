@@ -1,21 +1,15 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { type ProcessInfo, signalProcess, treeOf } from './process-tree.ts';
+import { type Part, type PeerParts, peerParts, signalPart } from './peer-parts.ts';
+import { signalProcess } from './process-tree.ts';
 
-/** Which of a peer's processes. */
-export type Part = 'whole' | 'server' | 'sitter';
-
-/** A peer as its container would be: an init, the sitter, PostgreSQL. Where it is not running, signals reach nobody. */
+/** A peer as its container would be: an init, the sitter, PostgreSQL. While it does not run, signals reach nobody. */
 export interface PeerProcess {
   readonly isRunning: boolean;
-  /** Process ids as this machine counts them; undefined where there is none. */
-  readonly init: number | undefined;
-  readonly sitter: number | undefined;
-  readonly postmaster: number | undefined;
-  /** PostgreSQL's processes, the postmaster first. */
-  server(): readonly ProcessInfo[];
+  /** What it consists of now. */
+  parts(): PeerParts;
   /** Starts it; from then on it is started again, a second after it has ended by itself. */
   start(): void;
   /** SIGKILL of one process; false when there was none. */
@@ -31,14 +25,16 @@ export interface PeerProcess {
 
 export interface PeerProcessConfig {
   readonly id: string;
-  /** What to run, without prefix. */
-  readonly command: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
+  /** The sitter's program, which gets `--config` and the file. */
+  readonly program: readonly string[];
+  readonly configFile: string;
   /** To put before everything else, such as `ip netns exec NAME`. */
   readonly prefix?: readonly string[];
   /** Locked for as long as the sitter lives (replication.md §11.10). */
   readonly lockFile: string;
   readonly logFile: string;
+  /** While this file is there, a peer that has ended is not started again. */
+  readonly downFile: string;
 }
 
 const RESTART_AFTER_MS = 1_000;
@@ -52,69 +48,43 @@ const INIT = ['sh', '-c', '"$@" & wait $!', 'init'];
 export function createPeerProcess(deps: { readonly logger: Logger }, config: PeerProcessConfig): PeerProcess {
   let running: { readonly child: ChildProcess; readonly exited: Promise<void> } | undefined;
   let isWanted = false;
-
-  function start(): void {
-    isWanted = true;
-    if (running === undefined) launch();
-  }
+  let isReviving = false;
 
   function launch(): void {
     const [program = '', ...args] = commandLine(config);
     const log = openSync(config.logFile, 'a');
-    const child = spawn(program, args, {
-      cwd: '/',
-      // A process group of its own: a terminal's Ctrl-C reaches it by way of `terminate`, in order.
-      detached: true,
-      env: { ...process.env, ...config.env },
-      stdio: ['ignore', log, log],
-    });
+    // A process group of its own: a terminal's Ctrl-C reaches it by way of `terminate`, in order.
+    const child = spawn(program, args, { cwd: '/', detached: true, stdio: ['ignore', log, log] });
     closeSync(log);
     const exited = new Promise<void>(resolve => {
       child.once('exit', () => resolve());
       child.once('error', () => resolve());
     });
     running = { child, exited };
-    exited.then(async () => {
-      if (running?.child === child) running = undefined;
-      if (!isWanted) return;
-      deps.logger.warn({ peer: config.id, log: config.logFile }, 'peer ended and is started again');
-      await sleep(RESTART_AFTER_MS, undefined, { ref: false });
-      if (isWanted && running === undefined) launch();
+    void exited.then(() => {
+      running = undefined;
+      void revive();
     });
   }
 
-  const tree = () => (running?.child.pid === undefined ? [] : treeOf(running.child.pid));
-  // flock and the wrappers exec: what is left is the sitter's own program.
-  const sitter = () => tree().find(({ command }) => command.startsWith(config.command.slice(0, 2).join(' ')))?.pid;
-  const server = () => {
-    const all = tree();
-    const parent = sitter();
-    // Orphans of a dead postmaster belong to the init.
-    return all
-      .filter(({ command }) => isServer(command))
-      .sort((a, b) => Number(b.parent === parent) - Number(a.parent === parent));
-  };
-  const postmaster = () => {
-    const parent = sitter();
-    return server().find(info => info.parent === parent)?.pid;
-  };
-  const partsOf = (part: Part): number[] => {
-    const [servers, own] = [server().map(({ pid }) => pid), sitter()];
-    if (part === 'server') return servers;
-    if (part === 'sitter') return own === undefined ? [] : [own];
-    return tree().map(({ pid }) => pid);
-  };
-  const signalAll = (part: Part, signal: NodeJS.Signals) => {
-    for (const pid of partsOf(part)) signalProcess(pid, signal);
-  };
+  async function revive(): Promise<void> {
+    if (!isWanted || isReviving) return;
+    isReviving = true;
+    deps.logger.warn({ peer: config.id, log: config.logFile }, 'peer ended and is started again');
+    do await sleep(RESTART_AFTER_MS, undefined, { ref: false });
+    while (isWanted && existsSync(config.downFile));
+    isReviving = false;
+    if (isWanted && running === undefined) launch();
+  }
+
+  const parts = () => peerParts(running?.child.pid, config.configFile);
   const kill = (pid: number | undefined) => pid !== undefined && signalProcess(pid, 'SIGKILL');
 
   /** All of it: without a process namespace, children outlive their parents. */
   async function killAll(): Promise<void> {
     const found = running;
     if (found === undefined) return;
-    signalAll('whole', 'SIGKILL');
-    found.child.kill('SIGKILL');
+    signalPart(parts(), 'whole', 'SIGKILL');
     await found.exited;
   }
 
@@ -122,54 +92,43 @@ export function createPeerProcess(deps: { readonly logger: Logger }, config: Pee
     get isRunning() {
       return running !== undefined;
     },
-    get init() {
-      return tree()[abilities().namespace.length > 0 ? 1 : 0]?.pid;
+    parts,
+    start() {
+      isWanted = true;
+      if (running === undefined && !isReviving) launch();
     },
-    get sitter() {
-      return sitter();
-    },
-    get postmaster() {
-      return postmaster();
-    },
-    server,
-    start,
-    killPostmaster: () => kill(postmaster()),
-    killSitter: () => kill(sitter()),
+    killPostmaster: () => kill(parts().postmaster),
+    killSitter: () => kill(parts().sitter),
     async killTree({ stayDown = false } = {}) {
       isWanted = !stayDown;
       await killAll();
     },
-    pause: part => signalAll(part, 'SIGSTOP'),
-    resume: part => signalAll(part, 'SIGCONT'),
+    pause: part => signalPart(parts(), part, 'SIGSTOP'),
+    resume: part => signalPart(parts(), part, 'SIGCONT'),
     async terminate(withinMs = 60_000) {
       isWanted = false;
       const found = running;
       if (found === undefined) return true;
-      signalAll('whole', 'SIGCONT');
-      const pid = sitter();
-      if (pid !== undefined) signalProcess(pid, 'SIGTERM');
+      const now = parts();
+      signalPart(now, 'whole', 'SIGCONT');
+      signalPart(now, 'sitter', 'SIGTERM');
       const given = new AbortController();
       const isLate = await Promise.race([
         found.exited.then(() => false),
         sleep(withinMs, true, { signal: given.signal }).catch(() => true),
       ]);
       given.abort();
-      if (isLate || pid === undefined) await killAll();
+      if (isLate) await killAll();
       return !isLate;
     },
   };
 }
 
-/** `postgres: walwriter`, or the server itself. */
-function isServer(command: string): boolean {
-  return /^postgres: |\/postgres( |$)/.test(command);
-}
-
-function commandLine({ prefix = [], command, lockFile }: PeerProcessConfig): readonly string[] {
+function commandLine({ prefix = [], program, configFile, lockFile }: PeerProcessConfig): readonly string[] {
   const { namespace, diesWithParent, lock } = abilities();
   const init = namespace.length > 0 ? INIT : [];
   const locked = lock ? ['flock', '--nonblock', '--no-fork', lockFile] : [];
-  return [...prefix, ...diesWithParent, ...namespace, ...init, ...locked, ...command];
+  return [...prefix, ...diesWithParent, ...namespace, ...init, ...locked, ...program, '--config', configFile];
 }
 
 interface Abilities {

@@ -13,7 +13,7 @@ export interface ProcessInfo {
 export function treeOf(pid: number): readonly ProcessInfo[] {
   const children = new Map<number, ProcessInfo[]>();
   const found: ProcessInfo[] = [];
-  for (const info of process.platform === 'linux' ? fromProc() : fromPs()) {
+  for (const info of allProcesses()) {
     const siblings = children.get(info.parent);
     if (siblings === undefined) children.set(info.parent, [info]);
     else siblings.push(info);
@@ -31,6 +31,11 @@ export function signalProcess(pid: number, signal: NodeJS.Signals): boolean {
   } catch {
     return false;
   }
+}
+
+/** Those of this machine that this process may see. */
+export function allProcesses(): readonly ProcessInfo[] {
+  return process.platform === 'linux' ? fromProc() : fromPs();
 }
 
 function fromProc(): ProcessInfo[] {
