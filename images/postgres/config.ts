@@ -1,7 +1,8 @@
 import { z } from 'zod';
+import type { ServerConfig } from './pg/config.ts';
 import { defaultTimes, derivedTimes, type Times } from './times.ts';
 
-const port = z.int().min(0).max(65_535);
+const port = z.int().min(1).max(65_535);
 const ms = (fallback: number) => z.int().positive().default(fallback);
 
 /** The times that may be set (replication.md appendix A): milliseconds, but where the name says otherwise. */
@@ -97,7 +98,7 @@ export const sitterConfigSchema = z.strictObject({
   postgres: z
     .strictObject({
       /** Port to listen on and to announce. */
-      port: port.min(1).default(5432),
+      port: port.default(5432),
       /** `listen_addresses`. */
       listen: z.string().min(1).default('*'),
       /** Where this peer reaches its own server over TCP. */
@@ -109,12 +110,15 @@ export const sitterConfigSchema = z.strictObject({
       /** Certificate and key of the shard. Default: no TLS for PostgreSQL. */
       tls: z.strictObject({ certFile: z.string().min(1), keyFile: z.string().min(1) }).optional(),
       /** Base backups read no faster, kilobytes a second. */
-      rebuildMaxRateKb: z.int().min(32).default(200 * 1024),
+      rebuildMaxRateKb: z
+        .int()
+        .min(32)
+        .default(200 * 1024),
     })
     .prefault({}),
   sitter: z
     .strictObject({
-      /** Port to listen on and to announce: probes, metrics, heartbeats, status. 0 takes a free one. */
+      /** Port to listen on and to announce: probes, metrics, heartbeats, status. */
       port: port.default(5433),
       /** Address to listen on. */
       listen: z.string().min(1).default('0.0.0.0'),
@@ -165,4 +169,26 @@ export function parseSitterConfig(file: unknown, env: Readonly<Record<string, st
   const pod = { id: env.POD_NAME, host: env.POD_IP, node: env.NODE_NAME };
   const known = Object.fromEntries(Object.entries(pod).filter(([, value]) => value !== undefined && value !== ''));
   return sitterConfigSchema.parse({ ...known, ...z.record(z.string(), z.unknown()).parse(file) });
+}
+
+/** What of it is PostgreSQL's. */
+export function serverConfigOf(config: SitterConfig): ServerConfig {
+  const { id, dataDir, walDir, runDir, passwordDir, times } = config;
+  const { binDir, tls, ...postgres } = config.postgres;
+  return {
+    id,
+    dataDir,
+    runDir,
+    passwordDir,
+    times,
+    ...postgres,
+    ...(walDir === undefined ? {} : { walDir }),
+    ...(binDir === undefined ? {} : { binDir }),
+    ...(tls === undefined ? {} : { tls }),
+  };
+}
+
+/** For the log: there are no secrets in it, but a number that JSON has no form for. */
+export function printable({ times, ...config }: SitterConfig): object {
+  return { ...config, times: { ...times, candidateLagBytes: Number(times.candidateLagBytes) } };
 }
