@@ -52,6 +52,36 @@ export const killScenarios: readonly Scenario[] = [
   },
 ];
 
+/** M1: what a primary acknowledges that its sender has not sent; with full durability, nothing. */
+export const senderScenarios: readonly Scenario[] = [
+  {
+    row: 'F3',
+    name: 'the sender to the sync stands still, then the container of the primary is killed',
+    generations: 1,
+    times: 5,
+    seconds: 10,
+    round: stoppedSender,
+  },
+  {
+    row: 'M1',
+    name: 'the same with commits that do not wait for the sync: writes must be found missing',
+    mustLose: { durability: 'local' },
+    times: 1,
+    seconds: 10,
+    round: stoppedSender,
+  },
+];
+
+async function stoppedSender({ rig, problem }: Round): Promise<void> {
+  const { primary } = await rig.roles();
+  const title = /^postgres: walsender /;
+  const senders = primary.parts().server.filter(({ command }) => title.test(command));
+  if (senders.length === 0) problem('the primary has no sender');
+  for (const { pid } of senders) signalProcess(pid, 'SIGSTOP');
+  await sleep(300);
+  await primary.killTree();
+}
+
 function backendScenarios(): Scenario[] {
   const kill = async ({ rig, problem }: Round, place: Place, title: RegExp) => {
     const found = (await rig.roles())[place].parts().server.find(({ command }) => title.test(command));

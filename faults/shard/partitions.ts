@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LocalPeer } from '../../images/postgres/local/local-shard.ts';
 import type { Network } from '../../images/postgres/local/network.ts';
@@ -36,6 +37,15 @@ export const partitionScenarios: readonly Scenario[] = [
     times: 1,
     seconds: 30,
     round: lossyLinks,
+  },
+  {
+    ...common,
+    row: 'F34',
+    name: "the primary's address leads to another peer",
+    goal: 'T2',
+    generations: 1,
+    seconds: 15,
+    round: foreignAddress,
   },
   {
     ...common,
@@ -257,4 +267,31 @@ async function lostReplies({ rig, problem }: Round): Promise<void> {
   if (during.generation > state.generation + 1)
     problem(`${during.generation - state.generation} generations for one takeover`);
   await network.healAll();
+}
+
+/** Somebody answers at the address, but not the one that should. */
+const FOREIGNER = `
+const answer = JSON.stringify({ shard: 9, id: 'pg-9-0', incarnation: null, session: 'foreign', generation: 1 });
+require('node:http').createServer((_, response) => {
+  response.setHeader('content-type', 'application/json').end(answer);
+}).listen(5433, process.argv[1]);
+`;
+
+async function foreignAddress({ rig, loader, measured, problem }: Round): Promise<void> {
+  const network = networkOf(rig);
+  const { state, primary, async } = await rig.roles();
+  const address = network.address(primary.host);
+  await network.giveAddress(primary.host, async.host);
+  const [program = '', ...args] = [...network.command(async.host), process.execPath, '-e', FOREIGNER, address];
+  const foreigner = spawn(program, args, { stdio: 'ignore' });
+  try {
+    await rig.stateWhen(({ generation }) => generation > state.generation, 10_000, 'takeover');
+    await loader.acknowledged(10_000);
+    measured();
+  } catch (error) {
+    problem(error instanceof Error ? error.message : String(error));
+  } finally {
+    foreigner.kill('SIGKILL');
+    await network.healAll();
+  }
 }

@@ -40,7 +40,7 @@ export async function runScenario(rig: Rig, scenario: Scenario, options: RunOpti
   if (skipped !== undefined) return { ...result, verdict: 'skipped', skipped };
   let verdict = 'not checked';
   try {
-    const loader = await rig.load();
+    const loader = await rig.load(scenario.mustLose === undefined ? {} : { ...scenario.mustLose, paceMs: 0 });
     try {
       const first = (await rig.state()).generation;
       const times = options.times ?? scenario.times;
@@ -58,7 +58,8 @@ export async function runScenario(rig: Rig, scenario: Scenario, options: RunOpti
       const found = await rig.check(loader);
       verdict = found.line;
       result.lost = found.lost;
-      result.problems.push(...found.violations);
+      if (scenario.mustLose === undefined) result.problems.push(...found.violations);
+      else if (found.lost === 0) result.problems.push('nothing is missing: the harness is too weak');
     }
   } catch (error) {
     result.problems.push(error instanceof Error ? error.message : String(error));

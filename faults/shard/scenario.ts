@@ -1,3 +1,4 @@
+import type { Durability } from './load-client.ts';
 import type { Loader } from './loader.ts';
 import type { Rig } from './rig.ts';
 
@@ -44,6 +45,10 @@ export interface Scenario {
   readonly seconds: number;
   /** Links that can be cut: root and namespaces. */
   readonly needsNetwork?: boolean;
+  /** Data and WAL on file systems of their own, whose size can be changed: root only. */
+  readonly needsVolumes?: boolean;
+  /** One protection is off on purpose: the checker has to find acknowledged writes missing, or it is too weak. */
+  readonly mustLose?: { readonly durability: Durability };
   /** Why it cannot be run here; undefined: it can. */
   readonly unavailable?: (rig: Rig) => Promise<string | undefined>;
   /** The fault and its healing. Before it the shard is healthy, after it the runner waits until it is again. */

@@ -6,8 +6,9 @@ import { canMakeNetworks } from '../../images/postgres/local/network.ts';
 import { systemClock } from '../../lib/lifecycle/clock.ts';
 import { coordinationScenarios } from './coordination.ts';
 import { damageScenarios } from './damage.ts';
+import { fullDiskScenarios, mountVolumes, unmountVolumes } from './full-disks.ts';
 import { percentile } from './gap.ts';
-import { killScenarios, lossScenarios, stepScenarios } from './kills.ts';
+import { killScenarios, lossScenarios, senderScenarios, stepScenarios } from './kills.ts';
 import { partitionScenarios } from './partitions.ts';
 import { pauseScenarios } from './pauses.ts';
 import { plannedScenarios } from './planned.ts';
@@ -18,6 +19,7 @@ import { goals, type Scenario } from './scenario.ts';
 /** All rows of replication.md §16.4 that are built, in the order of their numbers. */
 export const scenarios: readonly Scenario[] = [
   ...killScenarios,
+  ...senderScenarios,
   ...lossScenarios,
   ...stepScenarios,
   ...pauseScenarios,
@@ -25,6 +27,7 @@ export const scenarios: readonly Scenario[] = [
   ...coordinationScenarios,
   ...plannedScenarios,
   ...damageScenarios,
+  ...fullDiskScenarios,
 ].sort((a, b) => Number(a.row.slice(1)) - Number(b.row.slice(1)));
 
 export interface ShardFaultOptions {
@@ -44,7 +47,7 @@ export interface ShardFaultOptions {
 export function chosenScenarios(only: readonly string[] | undefined): readonly Scenario[] {
   if (only === undefined) return scenarios;
   return scenarios.filter(({ row, name }) =>
-    only.some(wish => wish === row || (!/^F\d+$/.test(wish) && name.includes(wish))),
+    only.some(wish => wish === row || (!/^[FM]\d+$/.test(wish) && name.includes(wish))),
   );
 }
 
@@ -60,7 +63,7 @@ export async function runShardFaults(options: ShardFaultOptions): Promise<readon
         continue;
       }
       console.log(`— ${scenario.row} ${scenario.name}`);
-      const result = await runScenario(await stand.rig(), scenario, {
+      const result = await runScenario(await stand.rig(scenario.needsVolumes === true), scenario, {
         ...(options.times === undefined ? {} : { times: options.times }),
         ...(options.slack === undefined ? {} : { slack: options.slack }),
         until,
@@ -82,16 +85,20 @@ class Stand {
   readonly #options: ShardFaultOptions;
   #rig: Rig | undefined;
   #dir: string | undefined;
+  #hasVolumes = false;
 
   constructor(options: ShardFaultOptions) {
     this.#options = options;
   }
 
-  async rig(): Promise<Rig> {
+  async rig(needsVolumes: boolean): Promise<Rig> {
+    if (this.#hasVolumes !== needsVolumes) await this.close();
     if (this.#rig === undefined) {
+      this.#hasVolumes = needsVolumes;
       this.#dir = await mkdtemp(join(tmpdir(), 'manta-shard-faults-'));
       // PostgreSQL, which does not run as root, has to pass through.
       await chmod(this.#dir, 0o755);
+      if (needsVolumes) mountVolumes(this.#dir);
       const logger = pino({ level: this.#options.logLevel ?? 'silent' });
       this.#rig = await createRig(
         { logger, clock: systemClock },
@@ -100,6 +107,8 @@ class Stand {
           peers: 3,
           etcdMembers: this.#options.etcdMembers ?? 3,
           hosts: canMakeNetworks() ? 'namespaces' : 'loopback',
+          walVolumes: needsVolumes,
+          ...(needsVolumes ? { parameters: { wal_keep_size: '64MB', max_wal_size: '128MB' } } : {}),
         },
       );
       await this.#rig.shard.waitUntilHealthy();
@@ -110,14 +119,21 @@ class Stand {
   /** What is wrong with it can be looked at in its directory. */
   async discard(): Promise<void> {
     console.log(`  logs of this shard: ${this.#dir}/pg-1-*/peer.log`);
-    await this.#rig?.close();
+    await this.#end();
     this.#rig = undefined;
     this.#dir = undefined;
   }
 
-  async close(): Promise<void> {
+  async #end(): Promise<void> {
     await this.#rig?.close();
+    if (this.#hasVolumes && this.#dir !== undefined) unmountVolumes(this.#dir);
+  }
+
+  async close(): Promise<void> {
+    await this.#end();
     if (this.#rig !== undefined && this.#dir !== undefined) await rm(this.#dir, { recursive: true, force: true });
+    this.#rig = undefined;
+    this.#dir = undefined;
   }
 }
 

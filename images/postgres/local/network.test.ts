@@ -68,4 +68,14 @@ describe('a network of namespaces', () => {
     await network.rejoin('a');
     await eventually(() => reaches('a'));
   });
+
+  testHere('lets an address lead to another host, and back', async () => {
+    expect(await reaches('a')).toBe(true);
+    children[0]?.kill('SIGKILL');
+    await eventually(async () => !(await reaches('a')));
+    await network.giveAddress('a', 'b');
+    await eventually(() => reaches('a'));
+    await network.healAll();
+    await eventually(async () => !(await reaches('a')));
+  });
 });

@@ -20,7 +20,9 @@ export interface Network {
   /** Nothing reaches the host and nothing leaves it. */
   isolate(host: string): Promise<void>;
   rejoin(host: string): Promise<void>;
-  /** Ends all cuts and isolations. */
+  /** From now on the address of one host, which vanishes, leads to another host. */
+  giveAddress(from: string, to: string): Promise<void>;
+  /** Ends all cuts and isolations, and gives addresses back. */
   healAll(): Promise<void>;
   /** The hosts are gone; what still runs there has no network any more. Idempotent. */
   remove(): Promise<void>;
@@ -69,6 +71,7 @@ class BridgedNetwork implements Network {
   readonly #bridge = `mb${process.pid}`;
   readonly #cuts = new Map<string, readonly [from: string, to: string]>();
   readonly #isolated = new Set<string>();
+  readonly #given = new Map<string, string>();
 
   constructor({ hosts }: NetworkConfig, subnet: string) {
     this.#hosts = hosts;
@@ -128,7 +131,34 @@ class BridgedNetwork implements Network {
     if (this.#isolated.delete(host)) await this.#plug(host, true);
   }
 
+  async giveAddress(from: string, to: string): Promise<void> {
+    this.#given.set(from, to);
+    await this.isolate(from);
+    await ip([...this.#inside(to), 'addr', 'add', `${this.address(from)}/32`, 'dev', this.#device(to)]);
+    const [link] = JSON.parse(await ip([...this.#inside(to), '-j', 'link', 'show', 'dev', this.#device(to)])) as [
+      { readonly address: string },
+    ];
+    // What the others remember of the address leads nowhere now.
+    for (const other of this.#others(from, to)) {
+      const where = [this.address(from), 'lladdr', link.address, 'dev', this.#device(other), 'nud', 'permanent'];
+      await ip([...this.#inside(other), 'neigh', 'replace', ...where]);
+    }
+  }
+
+  async #takeBack(from: string, to: string): Promise<void> {
+    this.#given.delete(from);
+    await ip([...this.#inside(to), 'addr', 'del', `${this.address(from)}/32`, 'dev', this.#device(to)]);
+    for (const other of this.#others(from, to)) {
+      await ip([...this.#inside(other), 'neigh', 'del', this.address(from), 'dev', this.#device(other)]);
+    }
+  }
+
+  #others(...hosts: readonly string[]): readonly string[] {
+    return [OWN_HOST, ...this.#hosts].filter(host => !hosts.includes(host));
+  }
+
   async healAll(): Promise<void> {
+    for (const [from, to] of [...this.#given]) await this.#takeBack(from, to);
     for (const [from, to] of [...this.#cuts.values()]) await this.heal(from, to);
     for (const host of [...this.#isolated]) await this.rejoin(host);
   }
