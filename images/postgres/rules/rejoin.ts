@@ -20,6 +20,8 @@ export const rejoin: Rule = {
     if (s.etcd.requests.rebuild?.peer === s.me.id) return undefined;
     const role = myRole(s);
     if (role === 'deposed' || role === 'none') return outside(s, state);
+    // Taken back. As primary it would open only with an active status.
+    if (s.evidence.status === 'rejoin-ready') return { kind: 'set-status', status: 'active' };
     return role === 'async' && hasStrayed(s, state)
       ? { kind: 'stop', mode: 'fast', why: 'it cannot follow its upstream' }
       : undefined;
