@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { StringDecoder } from 'node:string_decoder';
 import { z } from 'zod';
 import { peerHealths, peerStatuses } from '../../lib/shard/records.ts';
 import type { Heartbeat, HeartbeatAnswer } from './snapshot.ts';
@@ -53,8 +54,10 @@ export function readLines<Line>(
   onLine: (line: Line) => void,
 ): void {
   let rest = '';
-  const take = (text: string) => {
-    const lines = (rest + text).split('\n');
+  // The socket of an HTTP server decodes nothing itself.
+  const decoder = new StringDecoder('utf8');
+  const take = (bytes: Buffer) => {
+    const lines = (rest + decoder.write(bytes)).split('\n');
     rest = lines.pop() ?? '';
     if (rest.length > MAX_LINE_BYTES) return void socket.destroy();
     for (const text of lines) {
@@ -63,9 +66,8 @@ export function readLines<Line>(
       onLine(line);
     }
   };
-  socket.setEncoding('utf8');
   socket.on('data', take);
-  if (head.length > 0) take(head.toString());
+  if (head.length > 0) take(head);
 }
 
 export function writeLine(socket: Socket, line: HeartbeatLine | HeartbeatAnswerLine): void {
