@@ -60,6 +60,8 @@ interface Known {
  * call writes nothing. A role whose password is not there keeps the one it has.
  */
 export async function bringRolesAbout(session: Session, passwords: Passwords): Promise<void> {
+  // The first primary makes them before it has a sync that could confirm; they lead the WAL that the sync will receive.
+  await session.query('SET synchronous_commit = local');
   const rows = await session.query<Known>(
     `SELECT rolname AS name, rolpassword AS verifier, rolcanlogin AS "canLogin", rolreplication AS replicates,
        ARRAY(SELECT g.rolname::text FROM pg_auth_members m JOIN pg_roles g ON g.oid = m.roleid WHERE m.member = a.oid)
