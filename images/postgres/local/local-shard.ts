@@ -87,7 +87,7 @@ export async function startLocalShard(
     config.onProgress?.('etcd');
     const etcd = await startEtcdCluster(deps, etcdConfig(dir, layout, network));
     stops.push(() => etcd.stop());
-    const coordinator = createEtcdCoordinator(deps, { endpoints: etcd.endpoints });
+    const coordinator = createEtcdCoordinator(deps, { endpoints: etcd.endpoints, deadlineMs: 2_000 });
     stops.push(() => coordinator.close());
     const shard = assemble(deps, { dir, layout, network, etcd, coordinator, stops });
     await shard.client.create(

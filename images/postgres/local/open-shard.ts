@@ -39,7 +39,7 @@ export async function openShard(
     );
   if (layout === undefined) throw notRunning('there is no shard in');
   const endpoints = layout.etcd.map(({ client: { host, port } }) => `http://${host}:${port}`);
-  const coordinator = createEtcdCoordinator(deps, { endpoints });
+  const coordinator = createEtcdCoordinator(deps, { endpoints, deadlineMs: 2_000 });
   const client = createShardClient(coordinator, shardKeys(ROOT_KEY, layout.shard), `cli/${process.getuid?.() ?? 0}`);
   try {
     await client.read();

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Coordinator, Operation } from '../../../lib/coordinator/coordinator.ts';
+import type { Coordinator, Operation, Transaction } from '../../../lib/coordinator/coordinator.ts';
 import { MantaError } from '../../../lib/errors/manta-error.ts';
 import type { ShardKeys } from '../../../lib/shard/keys.ts';
 import {
@@ -38,6 +38,7 @@ export interface ShardClient {
 
 const REQUEST_MS = 30_000;
 const ASK_EVERY_MS = 50;
+const CREATE_MS = 15_000;
 
 /** `by`: who makes requests, for the peers' logs. */
 export function createShardClient(coordinator: Coordinator, keys: ShardKeys, by: string): ShardClient {
@@ -84,7 +85,7 @@ export function createShardClient(coordinator: Coordinator, keys: ShardKeys, by:
       });
     },
     async create(config, bootstrap) {
-      const { kind } = await coordinator.commit({
+      const transaction: Transaction = {
         compare: [
           { key: keys.config, is: 'absent' },
           { key: keys.state, is: 'absent' },
@@ -93,9 +94,13 @@ export function createShardClient(coordinator: Coordinator, keys: ShardKeys, by:
           { put: keys.config, value: JSON.stringify(shardConfigSchema.parse(config)) },
           { put: keys.bootstrap, value: JSON.stringify(bootstrap) },
         ],
-      });
-      if (kind === 'committed' || kind === 'conflict') return;
-      throw new MantaError('CoordinatorUnavailable', 'etcd did not take the configuration of the shard');
+      };
+      for (const until = performance.now() + CREATE_MS; ; await sleep(ASK_EVERY_MS)) {
+        const outcome = await coordinator.commit(transaction);
+        // An etcd that has just started may be slow; tried again, what was applied unnoticed is a conflict.
+        if (outcome.kind === 'committed' || outcome.kind === 'conflict') return;
+        if (performance.now() > until) throw new MantaError('CoordinatorUnavailable', outcome.message);
+      }
     },
     async request(kind, args = {}) {
       const id = await place(kind, args);
