@@ -7,8 +7,8 @@ import type { Sleep } from './sleep.ts';
 
 /** A store, the way to it, and time, real or not. */
 export interface ContractWorld {
-  /** One more client; the world closes it. */
-  client(): Coordinator;
+  /** One more client, connected; the world closes it. */
+  client(): Promise<Coordinator>;
   /** Waits, and lets time pass meanwhile. */
   run<T>(promise: Promise<T>): Promise<T>;
   pass(ms: number): Promise<void>;
@@ -32,9 +32,9 @@ export function describeCoordinator(name: string, world: () => ContractWorld): v
   describe(`the coordinator over ${name}`, () => {
     let client: Coordinator;
     let prefix: string;
-    beforeEach(() => {
+    beforeEach(async () => {
       prefix = `/contract/${++prefixes}/`;
-      client = world().client();
+      client = await world().client();
     });
 
     const commit = (transaction: Transaction, by = client) => world().run(by.commit(transaction));
@@ -46,7 +46,7 @@ export function describeCoordinator(name: string, world: () => ContractWorld): v
 
     describe('reading and writing', () => {
       it('shows one client at once what another has written, in the order of keys, and nothing outside the prefix', async () => {
-        const other = world().client();
+        const other = await world().client();
         await put('b', '2');
         await put('a', 'é');
         await commit({ compare: [], operations: [{ put: `${prefix.slice(0, -1)}0`, value: 'beside' }] });
@@ -128,7 +128,8 @@ export function describeCoordinator(name: string, world: () => ContractWorld): v
             if ((await by.commit({ compare, operations })).kind === 'committed') added += 1;
           }
         };
-        await world().run(Promise.all([add(client), add(world().client()), add(world().client())]));
+        const [second, third] = [await world().client(), await world().client()];
+        await world().run(Promise.all([add(client), add(second), add(third)]));
         expect(await values()).toEqual(['n=30']);
       });
 
@@ -152,7 +153,7 @@ export function describeCoordinator(name: string, world: () => ContractWorld): v
         expect(await values()).toEqual(['a=', 'b=']);
         const hints = counter();
         const watch = client.watch(prefix, hints.count);
-        await world().until(() => hints.value > 0, 2_000);
+        await world().until(() => hints.value > 0, 5_000);
         const before = hints.value;
         await world().until(() => hints.value > before, 4_000);
         expect(await values()).toEqual(['b=']);
@@ -193,11 +194,11 @@ export function describeCoordinator(name: string, world: () => ContractWorld): v
       it('hints soon at every change under its prefix, until it is closed', async () => {
         const hints = counter();
         const watch = client.watch(prefix, hints.count);
-        await world().until(() => hints.value > 0, 2_000);
+        await world().until(() => hints.value > 0, 5_000);
         for (const change of [() => put('a', '1'), () => put('a', '2')]) {
           const before = hints.value;
           await change();
-          await world().until(() => hints.value > before, 2_000);
+          await world().until(() => hints.value > before, 5_000);
         }
         watch.close();
         watch.close();
@@ -210,15 +211,15 @@ export function describeCoordinator(name: string, world: () => ContractWorld): v
       it('hints when the store comes back, and goes on', async () => {
         const hints = counter();
         client.watch(prefix, hints.count);
-        await world().until(() => hints.value > 0, 2_000);
+        await world().until(() => hints.value > 0, 5_000);
         await world().refuse();
         await world().pass(50);
         const down = hints.value;
         await world().recover();
-        await world().until(() => hints.value > down, 3_000);
+        await world().until(() => hints.value > down, 5_000);
         const before = hints.value;
         await put('a', '1');
-        await world().until(() => hints.value > before, 2_000);
+        await world().until(() => hints.value > before, 5_000);
       });
     });
 
@@ -239,7 +240,7 @@ export function describeCoordinator(name: string, world: () => ContractWorld): v
           calls.map(call => expect(world().run(call)).rejects.toMatchObject({ code: 'CoordinatorUnavailable' })),
         );
         await world().recover();
-        expect(await values(world().client())).toEqual(['a=1']);
+        expect(await values(await world().client())).toEqual(['a=1']);
       });
 
       it('a transaction that was taken is unknown, and a reading failed', async () => {
@@ -271,12 +272,12 @@ export function describeCoordinator(name: string, world: () => ContractWorld): v
         const { clock, sleep } = world();
         await put('a', '1');
         const view = followPrefix({ logger, clock, sleep }, client, prefix);
-        await world().until(() => view.current()?.entries.length === 1, 2_000);
+        await world().until(() => view.current()?.entries.length === 1, 5_000);
         await world().refuse();
         await world().pass(300);
         await world().recover();
         expect(await put('a', '2')).toMatchObject({ kind: 'committed' });
-        await world().until(() => view.current()?.entries[0]?.value === '2', 3_000);
+        await world().until(() => view.current()?.entries[0]?.value === '2', 5_000);
         expect(view.current()?.wentBack).toBe(false);
         await world().run(view.close());
       });
@@ -284,24 +285,22 @@ export function describeCoordinator(name: string, world: () => ContractWorld): v
       it('a registration over an outage, and passes it on when it is released', async () => {
         const { clock, sleep } = world();
         const key = `${prefix}peer`;
-        const as = (session: string) =>
-          register({ logger, clock, sleep }, world().client(), {
-            key,
-            session,
-            value: () => JSON.stringify({ session }),
-          });
-        const first = as('one');
-        await world().until(() => first.isValid(), 2_000);
-        const second = as('two');
-        await world().until(() => second.blockedBy() === 'one', 2_000);
+        const as = async (session: string) => {
+          const own = await world().client();
+          return register({ logger, clock, sleep }, own, { key, session, value: () => JSON.stringify({ session }) });
+        };
+        const first = await as('one');
+        await world().until(() => first.isValid(), 5_000);
+        const second = await as('two');
+        await world().until(() => second.blockedBy() === 'one', 5_000);
         await world().refuse();
-        await world().until(() => !first.isValid(), 2_000);
+        await world().until(() => !first.isValid(), 5_000);
         await world().recover();
         await world().until(() => first.isValid() || second.isValid(), 5_000);
         expect(first.isValid() && second.isValid()).toBe(false);
         const [holder, waiter] = first.isValid() ? [first, second] : [second, first];
         await world().run(holder.release());
-        await world().until(() => waiter.isValid(), 2_000);
+        await world().until(() => waiter.isValid(), 5_000);
         const [entry] = await read();
         expect(entry?.createRevision).toBe(waiter.createRevision());
         await world().run(waiter.release());
