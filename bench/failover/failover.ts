@@ -98,23 +98,31 @@ async function run(systems: readonly Create[], plan: Plan, programs: readonly st
   return rows.every(({ verdict }) => verdict === 'ok') ? 0 : 1;
 }
 
-/** A system of its own for each fault; its processes and its directory are gone afterwards, also after Ctrl-C. */
-async function fromNothing<Result>(create: Create, body: (system: System) => Promise<Result>): Promise<Result> {
+/**
+ * A system of its own for each fault. Its processes are gone afterwards, also after Ctrl-C; so is its directory, but for
+ * one that did not come through: its logs say why.
+ */
+async function fromNothing(create: Create, body: (system: System) => Promise<Row>): Promise<Row> {
   const dir = await mkdtemp(join(tmpdir(), 'manta-failover-'));
   // PostgreSQL's user passes through; what lies in it is each server's own.
   await chmod(dir, 0o711);
   const system = create(dir);
-  const clear = async () => {
-    await system.stop();
-    await rm(dir, { recursive: true, force: true });
+  const interrupted = () => {
+    const remove = () => rm(dir, { recursive: true, force: true });
+    void system
+      .stop()
+      .then(remove)
+      .finally(() => process.exit(130));
   };
-  const interrupted = () => void clear().finally(() => process.exit(130));
   process.once('SIGINT', interrupted).once('SIGTERM', interrupted);
   try {
-    return await body(system);
+    const row = await body(system);
+    await system.stop();
+    if (row.lost === undefined) say(`logs: ${dir}`);
+    else await rm(dir, { recursive: true, force: true });
+    return row;
   } finally {
     process.off('SIGINT', interrupted).off('SIGTERM', interrupted);
-    await clear();
   }
 }
 

@@ -10,7 +10,7 @@ import { systemClock } from '../../lib/lifecycle/clock.ts';
 import { createResolvers, type Resolvers } from '../../lib/shard/resolvers.ts';
 import type { ClusterState } from '../../lib/shard/state.ts';
 import { peerTable } from './peer-table.ts';
-import type { Fault, System } from './system.ts';
+import { type Fault, interruptEtcd, type System } from './system.ts';
 
 const DATABASE = 'index';
 const LOAD_ROLE = 'manta_webapi';
@@ -78,6 +78,7 @@ export function createManta(
       const { primary, sync } = await state();
       const peer = started().shard.peer(fault === 'kill-sync' && sync != null ? sync.id : primary.id);
       if (fault === 'switchover') return switchover;
+      if (fault === 'etcd-outage') return () => interruptEtcd(started().shard.etcd);
       if (fault !== 'kill-postmaster') return () => peer.killTree({ stayDown: true });
       return async () => {
         if (!peer.killPostmaster()) throw new Error(`${peer.id} has no PostgreSQL`);
@@ -90,7 +91,9 @@ export function createManta(
     async createTable(table) {
       const { shard } = started();
       const primary = shard.peer((await state()).primary.id);
-      for (const text of createTable(table, LOAD_ROLE)) await peerTable(primary.id, socketOf(primary)).query(text);
+      // Tables belong to the owner of the database, as those of our programs do.
+      const text = ['SET ROLE manta_owner', ...createTable(table, LOAD_ROLE)].join('; ');
+      await peerTable(primary.id, socketOf(primary)).query(text);
     },
     client: table => poolClient(started().pool, table),
     async peers() {

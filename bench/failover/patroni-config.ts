@@ -10,16 +10,18 @@ interface Speed {
   readonly startTimeout: number;
   /** How often a standby looks for its primary again; PostgreSQL's default is 5s. */
   readonly walRetrieveRetry: string;
+  /** Whether a primary without etcd goes on while it reaches all its standbys. */
+  readonly failsafe: boolean;
 }
 
 /**
  * `stock`: the defaults. `fastest`: the shortest times Patroni accepts (it raises shorter ones). `tuned`: besides, no restart
- * in place after a crash, and standbys that reconnect as often as ours.
+ * in place after a crash, standbys that reconnect as often as ours, and a primary that may outlast etcd.
  */
 export const speeds: Readonly<Record<Profile, Speed>> = {
-  stock: { ttl: 30, loopWait: 10, retryTimeout: 10, startTimeout: 300, walRetrieveRetry: '5s' },
-  fastest: { ttl: 20, loopWait: 1, retryTimeout: 3, startTimeout: 300, walRetrieveRetry: '5s' },
-  tuned: { ttl: 20, loopWait: 1, retryTimeout: 3, startTimeout: 0, walRetrieveRetry: '200ms' },
+  stock: { ttl: 30, loopWait: 10, retryTimeout: 10, startTimeout: 300, walRetrieveRetry: '5s', failsafe: false },
+  fastest: { ttl: 20, loopWait: 1, retryTimeout: 3, startTimeout: 300, walRetrieveRetry: '5s', failsafe: false },
+  tuned: { ttl: 20, loopWait: 1, retryTimeout: 3, startTimeout: 0, walRetrieveRetry: '200ms', failsafe: true },
 };
 
 /** What distinguishes one node's configuration from another's, and the few things they share. */
@@ -58,6 +60,7 @@ export function patroniConfig(node: NodeConfig): string {
           primary_start_timeout: speed.startTimeout,
           master_start_timeout: speed.startTimeout,
           maximum_lag_on_failover: 1 << 20,
+          failsafe_mode: speed.failsafe,
           synchronous_mode: true,
           synchronous_mode_strict: true,
           postgresql: { use_pg_rewind: true, use_slots: true, parameters: parameters(speed) },

@@ -12,7 +12,7 @@ import { type Profile, speeds } from './patroni-config.ts';
 import type { PatroniProgram } from './patroni-install.ts';
 import { PatroniNode } from './patroni-node.ts';
 import { peerTable } from './peer-table.ts';
-import type { Fault, System } from './system.ts';
+import { type Fault, interruptEtcd, type System } from './system.ts';
 
 interface Member {
   readonly name: string;
@@ -114,6 +114,8 @@ export function createPatroni(deps: { logger: Logger }, options: PatroniOptions)
         const pid = leader.postmaster();
         return async () => void process.kill(pid, 'SIGKILL');
       }
+      const members = etcd;
+      if (fault === 'etcd-outage' && members !== undefined) return () => interruptEtcd(members);
       if (fault === 'switchover') return () => switchover(leader, sync);
       return () => (fault === 'kill-node' ? leader : sync).kill();
     },

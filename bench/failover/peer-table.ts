@@ -10,7 +10,8 @@ export function peerTable(name: string, address: pg.ClientConfig): PeerTable {
       client.on('error', () => {});
       await client.connect();
       try {
-        return (await client.query<string[]>({ text, rowMode: 'array' })).rows;
+        // Several statements give several results: the last one counts.
+        return [await client.query<string[]>({ text, rowMode: 'array' })].flat().at(-1)?.rows ?? [];
       } finally {
         await client.end();
       }

@@ -13,7 +13,7 @@ export interface Sample {
   readonly unknown: number;
   /** When it struck, by the clock of the journal of writes and reads. */
   readonly atMs: number;
-  /** Until a request was granted or the victim was dead. */
+  /** Until a request was granted, the victim was dead, or the outage was over. */
   readonly injectMs: number;
   readonly primaryBefore: string;
   readonly primaryAfter: string;
@@ -68,5 +68,6 @@ function toCells({ system, fault, samples, lost, verdict }: Row): string[] {
 }
 
 function seconds(ms: number): string {
+  if (Number.isNaN(ms)) return '-';
   return Number.isFinite(ms) ? (ms / 1000).toFixed(ms < 10_000 ? 3 : 1) : 'never';
 }
