@@ -129,12 +129,15 @@ test('the program finds the primaries of its databases through etcd, and follows
       }),
     );
     const metrics = async () => (await fetch(new URL('/metrics', program.internalUrl))).text();
-    await eventually(async () => expect(await metrics()).toContain('manta_webapi_primary_generation{shard="1"} 1'));
-    await eventually(() => expect(program.log()).toContain('the region has no ring yet'));
+    await eventually(
+      async () => expect(await metrics()).toContain('manta_webapi_primary_generation{shard="1"} 1'),
+      60_000,
+    );
+    await eventually(() => expect(program.log()).toContain('the region has no ring yet'), 60_000);
     await wires[0].cut();
-    await eventually(() => expect(program.log()).toContain('database unavailable'));
+    await eventually(() => expect(program.log()).toContain('database unavailable'), 60_000);
     await promote(2, 1);
-    await eventually(() => expect(program.log()).toContain('database answers again'));
+    await eventually(() => expect(program.log()).toContain('database answers again'), 60_000);
     program.stop();
     expect(await program.exited).toEqual([0, null]);
   } finally {
@@ -142,4 +145,4 @@ test('the program finds the primaries of its databases through etcd, and follows
     await etcd.stop();
     for (const wire of wires) await wire.close();
   }
-});
+}, 180_000);

@@ -2,12 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type pg from 'pg';
 import type { Logger } from 'pino';
 import type { Clock } from '../lifecycle/clock.ts';
-import { createConnections } from './connections.ts';
+import { type Connections, createConnections } from './connections.ts';
+import { type Call, type QueryOptions, withinDeadline } from './deadline.ts';
 import { DatabaseError, statementFailure } from './failure.ts';
-import { createGate } from './gate.ts';
+import { createGate, type Gate } from './gate.ts';
 import { type DatabaseTarget, isMoving } from './moving-target.ts';
 import type { Connection } from './site.ts';
 
+export type { QueryOptions } from './deadline.ts';
 export type { ConnectionTarget } from './moving-target.ts';
 
 export interface PoolConfig {
@@ -39,13 +41,6 @@ export const poolDefaults: Omit<PoolConfig, 'name'> = {
   idleInTransactionTimeoutMs: 10_000,
   defaultDeadlineMs: 15_000,
 };
-
-export interface QueryOptions {
-  /** Stops waiting for the reply; the statement itself is never cancelled, because it may be committing. */
-  readonly signal?: AbortSignal | undefined;
-  /** Milliseconds from now after which the call stops waiting. */
-  readonly deadlineMs?: number | undefined;
-}
 
 /** Of a single statement. */
 export interface StatementOptions extends QueryOptions {
@@ -91,46 +86,152 @@ export interface Pool {
   close(): Promise<void>;
 }
 
-const UNREPLICATED = /cancell?ing (the )?wait for synchronous replication/i;
-/** Milliseconds between two attempts at what was refused: none before the second, then doubled up to the last. */
-const AGAIN_MS = { first: 5, last: 25 };
-
-/** What is known of one call. */
-interface Call {
-  readonly signal: AbortSignal;
-  /** A statement was sent and may have been applied. */
-  isSent: boolean;
-}
-
 /**
  * Admission, deadlines, classification of failures, over connections that follow the target. A connection that failed, or
  * whose caller stopped waiting in the middle of a session, is closed rather than reused.
  */
-export function createPool(deps: { logger: Logger; clock: Clock }, target: DatabaseTarget, config: PoolConfig): Pool {
-  const gate = createGate({ width: config.size, maxWaiting: config.maxWaiting, maxWaitMs: config.maxWaitMs });
-  const connections = createConnections(deps, target, config);
-  const patienceMs = isMoving(target) ? target.patienceMs : 0;
-  const names = new Map<string, string>();
-  let evidence: { ok: boolean; at: number } | undefined;
-  let closing: Promise<void> | undefined;
+export function createPool(deps: PoolDeps, target: DatabaseTarget, config: PoolConfig): Pool {
+  return new ConnectedPool(deps, target, config);
+}
 
-  function witness(ok: boolean): void {
-    if (evidence !== undefined && evidence.ok !== ok) {
-      deps.logger[ok ? 'info' : 'warn']({ pool: config.name }, ok ? 'database answers again' : 'database unavailable');
-    }
-    evidence = { ok, at: deps.clock.monotonic() };
+interface PoolDeps {
+  readonly logger: Logger;
+  readonly clock: Clock;
+}
+
+type Body<T> = (session: Session) => Promise<T>;
+
+const UNREPLICATED = /cancell?ing (the )?wait for synchronous replication/i;
+/** Milliseconds between two attempts at what was refused: none before the second, then doubled up to the last. */
+const AGAIN_MS = { first: 5, last: 25 };
+
+class ConnectedPool implements Pool {
+  readonly name: string;
+  readonly #deps: PoolDeps;
+  readonly #config: PoolConfig;
+  readonly #gate: Gate;
+  readonly #connections: Connections;
+  readonly #patienceMs: number;
+  readonly #names = new Map<string, string>();
+  #evidence: { readonly ok: boolean; readonly at: number } | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(deps: PoolDeps, target: DatabaseTarget, config: PoolConfig) {
+    this.name = config.name;
+    this.#deps = deps;
+    this.#config = config;
+    this.#gate = createGate({ width: config.size, maxWaiting: config.maxWaiting, maxWaitMs: config.maxWaitMs });
+    this.#connections = createConnections(deps, target, config);
+    this.#patienceMs = isMoving(target) ? target.patienceMs : 0;
   }
 
-  function nameOf(text: string): string {
-    let name = names.get(text);
-    if (name === undefined) {
-      name = `q${names.size}`;
-      names.set(text, name);
-    }
-    return name;
+  query<Row extends pg.QueryResultRow>(
+    text: string,
+    params: readonly unknown[] = [],
+    options: StatementOptions = {},
+  ): Promise<Row[]> {
+    const { isRepeatable = false } = options;
+    const body: Body<Row[]> = session => session.query<Row>(text, params);
+    return this.#within(options, body, error => error.isRefusal || (isRepeatable && error.kind === 'unknown'));
   }
 
-  async function run<Row extends pg.QueryResultRow>(
+  session<T>(body: Body<T>, options: QueryOptions = {}): Promise<T> {
+    return this.#within(options, body, (error, call) => error.isRefusal && !call.isSent);
+  }
+
+  transaction<T>(body: Body<T>, options: QueryOptions = {}): Promise<T> {
+    return this.#within(
+      options,
+      session => inTransaction(session, body),
+      error => error.isRefusal,
+    );
+  }
+
+  isAvailable(): boolean {
+    return this.#evidence?.ok === true;
+  }
+
+  evidenceAgeMs(): number | undefined {
+    return this.#evidence === undefined ? undefined : this.#deps.clock.monotonic() - this.#evidence.at;
+  }
+
+  get waiting(): number {
+    return this.#gate.waiting;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#connections.close();
+    return this.#closing;
+  }
+
+  /** A session the caller gave up on goes on by itself; its connection and its place come back when it ends. */
+  #within<T>(
+    options: QueryOptions,
+    body: Body<T>,
+    isWorthAnother: (error: DatabaseError, call: Call) => boolean,
+  ): Promise<T> {
+    return withinDeadline(options, this.#config.defaultDeadlineMs, call => this.#persist(call, body, isWorthAnother));
+  }
+
+  /** Again and again while the failures say that it is a matter of the primary moving. */
+  async #persist<T>(
+    call: Call,
+    body: Body<T>,
+    isWorthAnother: (error: DatabaseError, call: Call) => boolean,
+  ): Promise<T> {
+    let since: number | undefined;
+    let unknown: DatabaseError | undefined;
+    for (let waitMs = 0; ; waitMs = Math.min(Math.max(2 * waitMs, AGAIN_MS.first), AGAIN_MS.last)) {
+      try {
+        return await this.#onConnection(call, body);
+      } catch (error) {
+        if (!(error instanceof DatabaseError)) throw error;
+        since ??= this.#deps.clock.monotonic();
+        if (error.kind === 'unknown') unknown = error;
+        const isOver = this.#deps.clock.monotonic() - since >= this.#patienceMs;
+        // An attempt that was certainly not applied says nothing of an earlier one.
+        if (isOver || !isWorthAnother(error, call)) {
+          throw error.kind === 'unavailable' ? (unknown ?? error) : error;
+        }
+      }
+      call.isSent = unknown !== undefined;
+      await sleep(waitMs, undefined, { signal: call.signal });
+    }
+  }
+
+  async #onConnection<T>(call: Call, body: Body<T>): Promise<T> {
+    if (this.#closing !== undefined) throw new DatabaseError('unavailable', 'the pool is closed');
+    const server = await this.#connections.server(call.signal).catch(error => {
+      if (error instanceof DatabaseError) this.#witness(false);
+      throw error;
+    });
+    const leave = await this.#gate.enter(call.signal);
+    let connection: Connection | undefined;
+    let broken = false;
+    try {
+      connection = await server.connect().catch(error => {
+        this.#witness(false);
+        throw error;
+      });
+      const held = connection;
+      const query: Session['query'] = async (text, params = []) => {
+        try {
+          return await this.#run(held, text, params, call);
+        } catch (error) {
+          // The connection is gone or going, or leads to a server that is no longer the primary.
+          broken ||= error instanceof DatabaseError && (error.kind === 'unknown' || error.isRefusal);
+          throw error;
+        }
+      };
+      call.signal.throwIfAborted();
+      return await body({ query });
+    } finally {
+      connection?.release(broken || !connection.isUsable());
+      leave();
+    }
+  }
+
+  async #run<Row extends pg.QueryResultRow>(
     connection: Connection,
     text: string,
     params: readonly unknown[],
@@ -147,114 +248,36 @@ export function createPool(deps: { logger: Logger; clock: Clock }, target: Datab
     client.on('notice', onNotice);
     call.isSent = true;
     try {
-      const result = await client.query<Row>({ name: nameOf(text), text, values: [...params] });
-      witness(true);
+      const result = await client.query<Row>({ name: this.#nameOf(text), text, values: [...params] });
+      this.#witness(true);
       if (unreplicated) throw new DatabaseError('unknown', 'committed without its standby');
       return result.rows;
     } catch (error) {
       const failure = statementFailure(error);
       // 25006 answers, but from a server that is not, or no longer, the primary.
-      witness((failure.kind !== 'unknown' && failure.kind !== 'unavailable') || failure.sqlState === '57014');
+      this.#witness((failure.kind !== 'unknown' && failure.kind !== 'unavailable') || failure.sqlState === '57014');
       throw failure;
     } finally {
       client.off('notice', onNotice);
     }
   }
 
-  async function onConnection<T>(call: Call, body: (session: Session) => Promise<T>): Promise<T> {
-    if (closing !== undefined) throw new DatabaseError('unavailable', 'the pool is closed');
-    const server = await connections.server(call.signal).catch(error => {
-      if (error instanceof DatabaseError) witness(false);
-      throw error;
-    });
-    const leave = await gate.enter(call.signal);
-    let connection: Connection | undefined;
-    let broken = false;
-    try {
-      connection = await server.connect().catch(error => {
-        witness(false);
-        throw error;
-      });
-      const held = connection;
-      const query: Session['query'] = async (text, params = []) => {
-        try {
-          return await run(held, text, params, call);
-        } catch (error) {
-          // The connection is gone or going, or leads to a server that is no longer the primary.
-          broken ||= error instanceof DatabaseError && (error.kind === 'unknown' || error.isRefusal);
-          throw error;
-        }
-      };
-      call.signal.throwIfAborted();
-      return await body({ query });
-    } finally {
-      connection?.release(broken || !connection.isUsable());
-      leave();
+  #nameOf(text: string): string {
+    let name = this.#names.get(text);
+    if (name === undefined) {
+      name = `q${this.#names.size}`;
+      this.#names.set(text, name);
     }
+    return name;
   }
 
-  /** Again and again while the failures say that it is a matter of the primary moving. */
-  async function persist<T>(
-    call: Call,
-    body: (session: Session) => Promise<T>,
-    isWorthAnother: (error: DatabaseError) => boolean,
-  ): Promise<T> {
-    let since: number | undefined;
-    let unknown: DatabaseError | undefined;
-    for (let waitMs = 0; ; waitMs = Math.min(Math.max(2 * waitMs, AGAIN_MS.first), AGAIN_MS.last)) {
-      try {
-        return await onConnection(call, body);
-      } catch (error) {
-        if (!(error instanceof DatabaseError)) throw error;
-        since ??= deps.clock.monotonic();
-        if (error.kind === 'unknown') unknown = error;
-        if (isWorthAnother(error) && deps.clock.monotonic() - since < patienceMs) {
-          call.isSent = unknown !== undefined;
-          await sleep(waitMs, undefined, { signal: call.signal });
-          continue;
-        }
-        // An attempt that was certainly not applied says nothing of an earlier one.
-        throw error.kind === 'unavailable' ? (unknown ?? error) : error;
-      }
+  #witness(ok: boolean): void {
+    const pool = this.name;
+    if (this.#evidence !== undefined && this.#evidence.ok !== ok) {
+      this.#deps.logger[ok ? 'info' : 'warn']({ pool }, ok ? 'database answers again' : 'database unavailable');
     }
+    this.#evidence = { ok, at: this.#deps.clock.monotonic() };
   }
-
-  /** A session the caller gave up on goes on by itself; its connection and its place come back when it ends. */
-  function session<T>(
-    body: (session: Session) => Promise<T>,
-    options: QueryOptions = {},
-    isWorthAnother: (error: DatabaseError, call: Call) => boolean = (error, call) => error.isRefusal && !call.isSent,
-  ): Promise<T> {
-    return withinDeadline(options, config.defaultDeadlineMs, call =>
-      persist(call, body, error => isWorthAnother(error, call)),
-    );
-  }
-
-  return {
-    name: config.name,
-    query: (text, params = [], options = {}) =>
-      session(
-        s => s.query(text, params),
-        options,
-        error => error.isRefusal || (options.isRepeatable === true && error.kind === 'unknown'),
-      ),
-    session: (body, options) => session(body, options),
-    transaction: (body, options) =>
-      session(
-        s => inTransaction(s, body),
-        options,
-        error => error.isRefusal,
-      ),
-    isAvailable: () => evidence?.ok === true,
-    evidenceAgeMs: () => (evidence === undefined ? undefined : deps.clock.monotonic() - evidence.at),
-    get waiting() {
-      return gate.waiting;
-    },
-    close() {
-      closing ??= connections.close();
-      return closing;
-    },
-  };
 }
 
 async function inTransaction<T>(session: Session, body: (session: Session) => Promise<T>): Promise<T> {
@@ -272,35 +295,4 @@ async function inTransaction<T>(session: Session, body: (session: Session) => Pr
   }
   await session.query('COMMIT');
   return result;
-}
-
-/**
- * Rejects at the deadline or on abort while `work` goes on. At the deadline a statement already sent has an unknown
- * outcome; one that was not is never sent.
- */
-function withinDeadline<T>(options: QueryOptions, defaultMs: number, work: (call: Call) => Promise<T>): Promise<T> {
-  const given = new AbortController();
-  const call: Call = { signal: given.signal, isSent: false };
-  return new Promise<T>((resolve, reject) => {
-    const giveUp = (reason: unknown) => {
-      reject(reason);
-      given.abort(reason);
-    };
-    const onAbort = () => giveUp(options.signal?.reason);
-    if (options.signal?.aborted) {
-      onAbort();
-      return;
-    }
-    const timer = setTimeout(
-      () => giveUp(new DatabaseError(call.isSent ? 'unknown' : 'unavailable', 'no reply within the deadline')),
-      options.deadlineMs ?? defaultMs,
-    );
-    options.signal?.addEventListener('abort', onAbort, { once: true });
-    work(call)
-      .then(resolve, reject)
-      .finally(() => {
-        clearTimeout(timer);
-        options.signal?.removeEventListener('abort', onAbort);
-      });
-  });
 }
