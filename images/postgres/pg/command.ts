@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { MantaError } from '../../../lib/errors/manta-error.ts';
 import type { ServerAccount } from '../../../lib/postgres-process/account.ts';
+import { sendSignal } from './processes.ts';
 
 /** How a program ended. */
 export interface Outcome {
@@ -17,12 +18,12 @@ export interface CommandOptions {
   readonly onLine?: (line: string) => void;
 }
 
-/** As much of an output as is kept: its end. */
+/** As much of an output as is kept, in characters: its end. */
 const KEPT = 64 * 1024;
 
 /**
  * Runs one of PostgreSQL's programs as the server's account, in English, and resolves when it has ended, with whatever
- * code. Abort ends it by SIGTERM, then SIGKILL, and rejects with the signal's reason once it is gone.
+ * code. Abort ends it and its children by SIGTERM, then SIGKILL, and rejects with the signal's reason once they are gone.
  */
 export async function run(
   account: ServerAccount,
@@ -33,6 +34,8 @@ export async function run(
   options.signal?.throwIfAborted();
   const [file, all] = commandLine(account, program, args);
   const child = spawn(file, all, {
+    // A group of its own: pg_basebackup has a child that receives WAL, and would be left behind.
+    detached: true,
     // A process whose working directory is a data directory counts as a server's.
     cwd: '/',
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -49,9 +52,12 @@ export async function run(
   });
   if (options.onLine !== undefined) createInterface({ input: child.stderr }).on('line', options.onLine);
   let killing: NodeJS.Timeout | undefined;
+  const signalGroup = (name: NodeJS.Signals) => {
+    if (child.pid !== undefined) sendSignal(-child.pid, name);
+  };
   const abort = () => {
-    child.kill('SIGTERM');
-    killing = setTimeout(() => child.kill('SIGKILL'), 2_000);
+    signalGroup('SIGTERM');
+    killing = setTimeout(signalGroup, 2_000, 'SIGKILL');
   };
   options.signal?.addEventListener('abort', abort, { once: true });
   try {

@@ -1,5 +1,5 @@
 import { chownSync, mkdirSync, realpathSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Logger } from 'pino';
 import { MantaError } from '../../../lib/errors/manta-error.ts';
 import type { Clock } from '../../../lib/lifecycle/clock.ts';
@@ -293,14 +293,13 @@ function seedMethods(parts: Parts) {
       return incarnation;
     },
     async rewind(from, signal) {
-      const incarnation = deps.currentIncarnation();
-      if (incarnation === null) throw new MantaError('PostgresOffline', 'there is no data directory');
+      // It copies the source's configuration over this peer's own.
       configuration.forget();
-      await seed.rewind(incarnation, from, signal);
+      await seed.rewind(basename(directories.current()), from, signal);
     },
     async restore() {
       throw new MantaError('PostgresOffline', 'this server restores no backups');
     },
-    removeOldIncarnations: () => directories.removeAllBut(deps.currentIncarnation()),
+    removeOldIncarnations: async () => directories.removeAllBut(basename(directories.current())),
   } satisfies Partial<Server>;
 }

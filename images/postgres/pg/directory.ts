@@ -31,7 +31,7 @@ export interface Directories {
   /** Incarnations on the volume, the current one included. */
   incarnations(): readonly string[];
   /** Removes every incarnation that `keep` does not name. */
-  removeAllBut(keep: string | null): Promise<void>;
+  removeAllBut(keep: string): Promise<void>;
 }
 
 const MARK = '.complete';

@@ -35,7 +35,7 @@ function nameOf(pid: number): string {
   }
 }
 
-/** Sends a signal; a process that has ended is fine. */
+/** Sends a signal to a process or, negative, to its group; one that has ended is fine. */
 export function sendSignal(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);

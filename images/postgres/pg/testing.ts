@@ -44,14 +44,16 @@ export interface TestPeer {
   sees(check: (view: ServerView) => unknown, withinMs?: number): Promise<void>;
 }
 
-/** A place for a test file's peers; `clear` ends whatever still runs there. */
+/** A place for a test file's peers. */
 export interface TestPlace {
   readonly dir: string;
   /** A peer without a data directory. */
   empty(id: string): Promise<TestPeer>;
-  /** A peer whose directory is a copy of one that initdb made once, with roles. */
-  primary(id: string): Promise<TestPeer>;
+  /** A peer whose directory is a copy of one that initdb made once, with roles: all of them are of one shard. */
+  copy(id: string): Promise<TestPeer>;
+  /** Ends and removes the peers of one test. */
   clear(): Promise<void>;
+  remove(): Promise<void>;
 }
 
 export const noSettings: Settings = {
@@ -70,7 +72,17 @@ export function standbyOf(upstream: TestPeer, change: Partial<Settings> = {}): S
   return { ...noSettings, role: 'standby', ssn: ['_nobody_'], readOnly: true, upstream: upstream.endpoint, ...change };
 }
 
-let template: Promise<string> | undefined;
+/** P, S and A0 in a chain: P waits for S, S is set up to wait for A0. */
+export async function createChain(place: TestPlace): Promise<{ p: TestPeer; s: TestPeer; a: TestPeer }> {
+  const [p, s, a] = [await place.copy('peer-0'), await place.copy('peer-1'), await place.copy('peer-2')];
+  for (const standby of [s, a]) await standby.server.writeReceiverPassword('current');
+  await p.start({ ...noSettings, ssn: [] });
+  await Promise.all([s.start(standbyOf(p, { ssn: ['peer-2'] })), a.start(standbyOf(s))]);
+  await a.sees(view => view.answered?.isStreaming);
+  await p.configure({ ...noSettings, ssn: ['peer-1'], gate: 'open' });
+  await p.sees(view => view.answered?.senders.some(sender => sender.name === 'peer-1' && sender.priority === 1));
+  return { p, s, a };
+}
 
 export async function createTestPlace(): Promise<TestPlace> {
   const dir = mkdtempSync(join(tmpdir(), 'manta-pg-'));
@@ -79,6 +91,7 @@ export async function createTestPlace(): Promise<TestPlace> {
   mkdirSync(passwordDir);
   for (const role of PASSWORD_ROLES) writeFileSync(join(passwordDir, role), `${testPassword}\n`);
   const peers: TestPeer[] = [];
+  let template: Promise<string> | undefined;
 
   async function empty(id: string): Promise<TestPeer> {
     const peer = await createTestPeer(join(dir, id), id, passwordDir);
@@ -86,25 +99,31 @@ export async function createTestPlace(): Promise<TestPlace> {
     return peer;
   }
 
-  async function primary(id: string): Promise<TestPeer> {
-    template ??= makeTemplate(await empty('template'));
+  async function copy(id: string): Promise<TestPeer> {
+    template ??= createTestPeer(join(dir, 'template'), 'template', passwordDir).then(makeTemplate);
     const from = await template;
     const peer = await empty(id);
-    execFileSync('cp', ['-a', from, join(dir, id, 'pg', 'first')]);
-    writeFileSync(join(dir, id, 'pg', 'first.complete'), '');
+    execFileSync('cp', ['-a', from, join(peer.dir, 'pg', 'first')]);
+    writeFileSync(join(peer.dir, 'pg', 'first.complete'), '');
     peer.adopt('first');
     return peer;
+  }
+
+  async function clear() {
+    for (const peer of peers.splice(0)) {
+      peer.sql.drop();
+      await peer.server.stop('kill', AbortSignal.timeout(10_000));
+      rmSync(peer.dir, { recursive: true, force: true });
+    }
   }
 
   return {
     dir,
     empty,
-    primary,
-    async clear() {
-      for (const peer of peers.reverse()) {
-        peer.sql.drop();
-        await peer.server.stop('kill', AbortSignal.timeout(10_000));
-      }
+    copy,
+    clear,
+    async remove() {
+      await clear();
       rmSync(dir, { recursive: true, force: true });
     },
   };
@@ -120,12 +139,13 @@ async function makeTemplate(peer: TestPeer): Promise<string> {
 }
 
 async function createTestPeer(dir: string, id: string, passwordDir: string): Promise<TestPeer> {
+  mkdirSync(dir, { recursive: true });
   const port = await freePort();
   let incarnation: string | null = null;
   let made = 0;
   const server = await createServer(
     {
-      logger: pino({ level: process.env.MANTA_TEST_LOG ?? 'silent' }),
+      logger: pino({ level: 'info' }, pino.destination({ dest: join(dir, 'log'), sync: true })),
       clock: systemClock,
       currentIncarnation: () => incarnation,
       randomName: () => `made${++made}`,
@@ -169,7 +189,7 @@ async function createTestPeer(dir: string, id: string, passwordDir: string): Pro
         return JSON.stringify(ssn) === JSON.stringify(settings.ssn) && readOnly === settings.readOnly;
       }, 2_000);
     },
-    sees: (check, withinMs = 5_000) => eventually(async () => check(await server.observe()), withinMs),
+    sees: (check, withinMs = 5_000) => eventually(async () => Boolean(await check(await server.observe())), withinMs),
   };
   return peer;
 }
