@@ -55,7 +55,7 @@ describe('in memory', () => {
         fault = 'refused';
         for (const client of clients) client.faults.reconnect();
       },
-      silence() {
+      async silence() {
         fault = 'request-lost';
       },
       async recover() {
@@ -114,7 +114,7 @@ describe('with a process', () => {
           ),
         );
     },
-    silence: () => cluster.members[0]?.pause(),
+    silence: async () => cluster.members[0]?.pause(),
     async recover() {
       cluster.members[0]?.resume();
       await cluster.members[0]?.start();

@@ -19,7 +19,7 @@ export interface ContractWorld {
   /** From now on nobody listens; what clients had under way is over. */
   refuse(): Promise<void>;
   /** From now on nobody answers. */
-  silence(): void;
+  silence(): Promise<void>;
   /** As it was before `refuse` or `silence`, contents included. */
   recover(): Promise<void>;
 }
@@ -245,7 +245,7 @@ export function describeCoordinator(name: string, world: () => ContractWorld): v
 
       it('a transaction that was taken is unknown, and a reading failed', async () => {
         await put('a', '1');
-        world().silence();
+        await world().silence();
         expect(await put('a', '2')).toMatchObject({ kind: 'unknown' });
         await expect(world().run(client.read(prefix))).rejects.toMatchObject({ code: 'CoordinatorUnavailable' });
       });
@@ -258,7 +258,7 @@ export function describeCoordinator(name: string, world: () => ContractWorld): v
         });
         expect(await values()).toEqual([]);
         await expect(client.read(prefix, { signal: given })).rejects.toMatchObject({ code: 'CoordinatorUnavailable' });
-        world().silence();
+        await world().silence();
         const giving = new AbortController();
         const sent = client.commit({ compare: [], operations }, { signal: giving.signal });
         await world().pass(20);

@@ -117,7 +117,7 @@ export function createEtcdEndpoint(deps: { clock: Clock }, config: EtcdEndpointC
     return connections.with(service, async (client, metadata): Promise<Reply<T>> => {
       const unready = await untilReady(client, within);
       if (unready !== undefined) return { kind: 'unsent', message: unready };
-      if (token !== undefined) metadata.set('token', token);
+      attach(metadata, token);
       return new Promise(resolve => {
         // gRPC's own deadlines are moments of the wall clock, which may step.
         const call = (client as unknown as Record<string, Unary>)[method]?.(request, metadata, (error, value) => {
@@ -134,7 +134,7 @@ export function createEtcdEndpoint(deps: { clock: Clock }, config: EtcdEndpointC
     return connections.with('Lease', async (client, metadata): Promise<Reply<{ TTL: string }>> => {
       const unready = await untilReady(client, within);
       if (unready !== undefined) return { kind: 'unsent', message: unready };
-      if (token !== undefined) metadata.set('token', token);
+      attach(metadata, token);
       return new Promise(resolve => {
         const stream = (client as unknown as { leaseKeepAlive: Duplex }).leaseKeepAlive(metadata);
         const cancel = () => stream.cancel();
@@ -202,9 +202,7 @@ export function createEtcdEndpoint(deps: { clock: Clock }, config: EtcdEndpointC
     return connections.with('Watch', async (client, metadata): Promise<string> => {
       const unready = await withinMs(config.deadlineMs, closing, within => untilReady(client, within));
       if (unready !== undefined) return unready;
-      if (known !== undefined) metadata.set('token', known);
-      // A member that lost its leader ends the stream instead of falling silent.
-      metadata.set('hasleader', 'true');
+      attach(metadata, known);
       const reason = await new Promise<string>(resolve => {
         const stream = (client as unknown as { watch: Duplex }).watch(metadata);
         const cancel = () => stream.cancel();
@@ -277,12 +275,20 @@ async function untilReady(client: GrpcClient, within: AbortSignal): Promise<stri
   }
 }
 
+/** A member that has lost its leader then says so, before it does anything, and ends watches, instead of falling silent. */
+function attach(metadata: Metadata, token: string | undefined): void {
+  metadata.set('hasleader', 'true');
+  if (token !== undefined) metadata.set('token', token);
+}
+
 function failure(error: Error, within: AbortSignal): Reply<never> {
   const code = 'code' in error ? error.code : undefined;
   const message = 'details' in error ? String(error.details) : error.message;
   if (within.aborted) return { kind: 'unanswered', message: 'no answer within the deadline' };
   // The connection broke between the look at its state and the sending.
   if (message.startsWith('No connection established')) return { kind: 'unsent', message };
+  // As good as unsent: the member asks itself before it looks at the call. The next one may have a leader.
+  if (message === 'etcdserver: no leader') return { kind: 'unsent', message };
   if (message.startsWith('etcdserver:') && typeof code === 'number' && REFUSALS.includes(code))
     return { kind: 'refused', message, isStale: code === status.UNAUTHENTICATED || isStale(message) };
   return { kind: 'unanswered', message };

@@ -1,5 +1,5 @@
 /**
- * What became of one call. `unsent`: it never left this process. `refused`: the server answered that it did not do it.
+ * What became of one call. `unsent`: it never left this process, or met a server that can do nothing. `refused`: the server answered that it did not do it.
  * `unanswered`: it was sent, and whether the server did it, or will, nobody knows.
  */
 export type Reply<T> =

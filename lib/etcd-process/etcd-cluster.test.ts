@@ -69,11 +69,11 @@ describe('startEtcdCluster', () => {
   it('freezes a member, and lets it go on', async () => {
     const member = await one();
     await put(member, '1');
-    member.pause();
+    await member.pause();
     await expect(get(member)).rejects.toThrow();
     member.resume();
     await eventually(async () => (await get(member)) === '1');
-    member.pause();
+    await member.pause();
     await member.kill();
   });
 

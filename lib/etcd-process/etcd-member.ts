@@ -1,5 +1,15 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { closeSync, cpSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MantaError } from '../errors/manta-error.ts';
@@ -18,8 +28,8 @@ export interface EtcdMember {
   stop(): Promise<void>;
   /** SIGKILL. Idempotent. */
   kill(): Promise<void>;
-  /** Freezes it: its connections stay and fall silent. */
-  pause(): void;
+  /** Freezes it: its connections stay and fall silent. On Linux resolves when the last of its threads stands still. */
+  pause(): Promise<void>;
   resume(): void;
   /** Stops and starts it. */
   restart(): Promise<void>;
@@ -122,7 +132,12 @@ export function createEtcdMember(config: EtcdMemberConfig): EtcdMember {
     start,
     stop: () => end('SIGTERM'),
     kill: () => end('SIGKILL'),
-    pause: () => void running?.child.kill('SIGSTOP'),
+    async pause() {
+      const pid = running?.child.pid;
+      if (pid === undefined) return;
+      process.kill(pid, 'SIGSTOP');
+      for (let tries = 0; tries < 1_000 && !isFrozen(pid); tries += 1) await sleep(1);
+    },
     resume: () => void running?.child.kill('SIGCONT'),
     async restart() {
       await end('SIGTERM');
@@ -138,6 +153,16 @@ export function createEtcdMember(config: EtcdMemberConfig): EtcdMember {
       cpSync(from, dataDir, { recursive: true });
     },
   };
+}
+
+function isFrozen(pid: number): boolean {
+  try {
+    const tasks = readdirSync(`/proc/${pid}/task`);
+    return tasks.every(task => readFileSync(`/proc/${pid}/task/${task}/stat`, 'utf8').includes(') T '));
+  } catch {
+    // No /proc, or a thread that has just ended.
+    return !existsSync(`/proc/${pid}`);
+  }
 }
 
 let wrapper: readonly string[] | undefined;
