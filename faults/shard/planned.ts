@@ -34,10 +34,11 @@ export const plannedScenarios: readonly Scenario[] = [
     generations: 0,
     times: 3,
     seconds: 15,
-    round: async ({ rig }) => {
+    round: async ({ rig, loader }) => {
       await freeze(rig, true);
       (await rig.roles()).primary.killPostmaster();
-      await rig.shard.waitUntilWritable();
+      await sleep(2_000);
+      await loader.acknowledged(30_000);
       await freeze(rig, false);
     },
   },

@@ -22,8 +22,8 @@ export interface Round {
   /** Something that had to hold did not. */
   problem(sentence: string): void;
   /**
-   * Ends the time in which the gap is measured; without, it ends with the first acknowledged write after the round. What
-   * comes after it, such as a second fault to bring the peers back to their places, is not counted.
+   * Ends the time in which the gap is measured; without, it ends when, after the round and after the new generations it
+   * has to bring, a write was acknowledged that began then.
    */
   measured(): void;
 }

@@ -28,7 +28,12 @@ export const scenarios: readonly Scenario[] = [
   ...plannedScenarios,
   ...damageScenarios,
   ...fullDiskScenarios,
-].sort((a, b) => Number(a.row.slice(1)) - Number(b.row.slice(1)));
+].sort((a, b) => placeOf(a) - placeOf(b));
+
+/** Faults by their numbers, then what has to go wrong. */
+function placeOf({ row }: Scenario): number {
+  return Number(row.slice(1)) + (row.startsWith('M') ? 1_000 : 0);
+}
 
 export interface ShardFaultOptions {
   /** Rows, such as `F1`, or words of names; all without. */

@@ -14,6 +14,7 @@ const USAGE = `A shard on this machine: PostgreSQL peers that replicate, and the
   up                          starts it and stays; Ctrl-C stops it, and a second up goes on
   status                      the peers, their positions, what is wrong; exit code 1 if anything is
   history                     every change of roles, checked; exit code 1 if one was impossible
+  psql [-- ARGUMENTS]         psql on the primary
   switchover [PEER]           the sync becomes primary
   freeze, unfreeze            roles stay as they are, whatever dies
   rebuild PEER                a new base backup
@@ -57,6 +58,7 @@ async function main(): Promise<void> {
         peers: oneOf('peers', values.peers, [1, 3, 5]),
         etcdMembers: oneOf('etcd', values.etcd, [1, 3]),
         hosts: values.namespaces ? 'namespaces' : 'loopback',
+        suffix: values.dir === options.dir.default ? '' : ` --dir ${values.dir}`,
       },
     );
     return stopOnCtrlC(() => shard.stop());

@@ -1,7 +1,9 @@
+import { spawnSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { MantaError } from '../../../lib/errors/manta-error.ts';
 import type { RequestKind } from '../../../lib/shard/records.ts';
+import { keepPasswords } from './layout.ts';
 import type { OpenShard } from './open-shard.ts';
 import { type Part, signalPart } from './peer-parts.ts';
 import { printHistory, printStatus } from './print.ts';
@@ -50,6 +52,7 @@ export const commands: Readonly<
   },
   freeze: { operands: [0, 0], run: (shard, _, { reason }) => freeze(shard, reason ?? 'by hand') },
   unfreeze: { operands: [0, 0], run: shard => freeze(shard, undefined) },
+  psql: { operands: [0, 50], run: psql },
   rebuild: { operands: [1, 1], run: (shard, [peer]) => ask(shard, 'rebuild', { peer }) },
   'force-takeover': {
     operands: [1, 1],
@@ -89,6 +92,28 @@ async function freeze(shard: OpenShard, reason: string | undefined): Promise<Com
   return fine(
     reason === undefined ? 'Roles change by themselves again.' : 'Frozen: roles stay as they are, whatever dies.',
   );
+}
+
+/** psql on the primary, wherever it is now, as the role that owns a new shard's database. */
+async function psql(shard: OpenShard, operands: readonly string[]): Promise<CommandResult> {
+  const primary = (await shard.client.read()).state?.value.primary;
+  if (primary === undefined) throw new MantaError('StateMissing', 'the shard has no valid state, hence no primary');
+  const { hostname, port } = new URL(primary.pgUrl);
+  const connection = [
+    '--host',
+    hostname,
+    '--port',
+    port,
+    '--username',
+    'manta_migrate',
+    '--dbname',
+    shard.layout.databases[0] ?? 'postgres',
+  ];
+  const PGPASSWORD = keepPasswords(shard.dir).manta_migrate;
+  const env = { ...process.env, ...(PGPASSWORD === undefined ? {} : { PGPASSWORD }) };
+  const { error, status } = spawnSync('psql', [...connection, ...operands], { stdio: 'inherit', env });
+  if (error !== undefined) throw new MantaError('PsqlMissing', `psql cannot be run: ${error.message}`);
+  return { text: '', isProblem: status !== 0 };
 }
 
 async function repair(shard: OpenShard, acceptDataLoss: boolean): Promise<CommandResult> {

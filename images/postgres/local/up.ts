@@ -7,6 +7,8 @@ export interface UpOptions {
   readonly peers: 1 | 3 | 5;
   readonly etcdMembers: 1 | 3;
   readonly hosts: 'loopback' | 'namespaces';
+  /** What the commands printed are to end with, for a directory that is not the usual one. */
+  readonly suffix: string;
 }
 
 /** The database that a new shard is made with, to try things in. */
@@ -22,27 +24,24 @@ export async function up(
     databases: [DATABASE],
     onProgress: text => deps.print(`… ${text}\n`),
   });
-  deps.print(banner(shard, options.dir));
+  deps.print(banner(shard, options));
   return shard;
 }
 
-function banner({ peers, etcd, number }: LocalShard, dir: string): string {
-  const list = (pick: (peer: (typeof peers)[number]) => string | number) => peers.map(pick).join(',');
-  const hosts = `host=${list(({ pg }) => pg.host)} port=${list(({ pg }) => pg.port)}`;
+function banner({ peers, etcd, number }: LocalShard, { dir, suffix }: UpOptions): string {
   const [first] = peers;
+  const run = (command: string) => `  npm run shard -- ${command}${suffix}`;
   return `
 Shard ${number} runs: ${peers.length} peers, ${etcd.members.length} etcd. Ctrl-C stops it; its state stays in ${dir}.
-
-  export PGPASSWORD=$(cat ${dir}/passwords/manta_migrate)
-  psql "${hosts} user=manta_migrate dbname=${DATABASE} target_session_attrs=read-write"
-
 In another terminal:
 
-  npm run shard -- status
-  npm run shard -- kill ${first?.id} postmaster     then status again
-  npm run shard -- switchover
-  npm run shard -- pause ${first?.id}               and resume ${first?.id}
-  npm run shard -- history
+${run('psql')}
+${run('status')}
+${run(`kill ${first?.id} postmaster`)}
+${run('switchover')}
+${run(`pause ${first?.id}`)}
+${run(`resume ${first?.id}`)}
+${run('history')}
 
 Logs: ${dir}/pg-${number}-*/peer.log, ${dir}/etcd/*/etcd.log
 `;
