@@ -120,7 +120,7 @@ export function startClient(deps: ClientDeps, id: string): void {
   function use(session: Session, host: string, mine: number): void {
     const answered = () =>
       network.send(host, id, () => {
-        if (mine === attempt) next(random.between(20, 180));
+        if (mine === attempt) next(random.between(20, 300));
       });
     const askedAt = scheduler.now;
     if (random.chance(0.25)) {

@@ -25,6 +25,8 @@ export class EtcdModel {
   #isUp = true;
   /** How often a reply is lost, or an event of a watch. */
   lossRate = 0;
+  /** Every transaction is applied so much later, and its client hears of no end. 0: at once. */
+  lateMs = 0;
   /** What one call takes inside etcd at most. */
   slownessMs = 2;
 
@@ -101,7 +103,7 @@ export class EtcdModel {
     if (!this.#isUp && this.#random.chance(0.5)) {
       return life.call(1, () => ({ kind: 'unavailable', message: 'no endpoint' }));
     }
-    const reply = await this.#call(host, life, () => this.store.commit(transaction));
+    const reply = await this.#call(host, life, () => this.store.commit(transaction), this.lateMs);
     return reply.kind === 'answer' ? reply.value : { kind: 'unknown', message: 'no reply within the deadline' };
   }
 
@@ -110,11 +112,13 @@ export class EtcdModel {
     host: string,
     life: Life,
     compute: () => Value,
+    lateMs = 0,
   ): Promise<{ kind: 'answer'; value: Value } | { kind: 'none' }> {
     return life.promise(settle => {
       const isLost = this.#random.chance(this.lossRate);
       const isLate = isLost && this.#random.chance(0.5);
-      const worksFor = this.#random.between(0.2, this.slownessMs) + (isLate ? this.#random.between(100, 4_000) : 0);
+      const worksFor =
+        this.#random.between(0.2, this.slownessMs) + (isLate ? this.#random.between(100, 4_000) : 0) + lateMs;
       this.#network.send(host, HOST, () => {
         this.#scheduler.after(worksFor, () => {
           if (!this.#isUp) return;

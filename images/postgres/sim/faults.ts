@@ -28,6 +28,8 @@ export type Fault = { readonly when: When; readonly ms: number } & (
         | 'freeze-receivers'
         | 'sigterm'
         | 'lose-volume'
+        | 'restore-copy'
+        | 'drop-replication'
         | 'fill-disk'
         | 'slow-replay'
         | 'slow-network';
@@ -35,7 +37,16 @@ export type Fault = { readonly when: When; readonly ms: number } & (
     }
   | { readonly kind: 'partition'; readonly whom: Whom; readonly from: Whom; readonly isOneWay: boolean }
   | { readonly kind: 'swap-addresses'; readonly whom: Whom; readonly from: Whom }
-  | { readonly kind: 'etcd-leader' | 'etcd-down' | 'etcd-lossy' | 'etcd-slow' | 'freeze-shard' }
+  | {
+      readonly kind:
+        | 'etcd-leader'
+        | 'etcd-down'
+        | 'etcd-lossy'
+        | 'etcd-late'
+        | 'etcd-slow'
+        | 'etcd-restore'
+        | 'freeze-shard';
+    }
   | { readonly kind: 'switchover' }
   | { readonly kind: 'rebuild'; readonly whom: Whom }
 );
@@ -88,6 +99,15 @@ function inflictShard(world: World, fault: Fault, random: Random): (() => void) 
       return () => {
         etcd.lossRate = 0;
       };
+    case 'etcd-late':
+      etcd.lateMs = random.between(500, 2_000);
+      return () => {
+        etcd.lateMs = 0;
+      };
+    case 'etcd-restore': {
+      const snapshot = etcd.snapshot();
+      return () => world.restoreEtcd(snapshot);
+    }
     case 'etcd-slow':
       etcd.slownessMs = random.between(20, 600);
       return () => {
@@ -181,6 +201,12 @@ function inflictPeer(world: World, fault: Fault, peer: Peer): (() => void) | und
     case 'lose-volume':
       peer.loseVolume();
       return () => peer.boot();
+    case 'restore-copy':
+      peer.restoreCopy();
+      return () => peer.boot();
+    case 'drop-replication':
+      for (const receiver of peer.server?.instance()?.receivers ?? []) receiver.disconnect();
+      return undefined;
     case 'fill-disk':
       peer.volume.isFull = true;
       return () => {

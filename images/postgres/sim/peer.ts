@@ -2,7 +2,7 @@ import type { Machine } from './instance.ts';
 import { createModelServer, type ModelServer } from './postgres.ts';
 import { type Clock, Life } from './scheduler.ts';
 import { type SitterLife, startSitter } from './sitter-life.ts';
-import { Volume } from './volume.ts';
+import { createDirectory, Volume } from './volume.ts';
 import { keys, type World } from './world.ts';
 
 const PG_MAJOR = 17;
@@ -113,6 +113,23 @@ export class Peer {
     if (!this.#isSitterPaused) return;
     this.#isSitterPaused = false;
     this.life?.resume();
+  }
+
+  /** Somebody puts an earlier copy of the data in place, which has a life of its own. */
+  restoreCopy(): void {
+    this.crash();
+    const { current, local } = this.volume;
+    if (current === undefined || local === undefined) return;
+    const copy = createDirectory(`${current.incarnation}-copy`, current.systemId);
+    copy.wal.copyFrom(current.wal);
+    // It lacks the last few records, and not initWal.
+    copy.wal.cutAt(copy.wal.records.at(-6)?.start ?? copy.wal.insertAt);
+    copy.state = 'in recovery';
+    copy.checkpointTimeline = current.checkpointTimeline;
+    copy.minRecovery = copy.wal.completeEnd;
+    this.volume.directories = [copy];
+    this.volume.local = { ...local, incarnation: copy.incarnation };
+    this.#world.checker.volumeLost(this.id);
   }
 
   loseVolume(): void {

@@ -49,6 +49,7 @@ export class Checker implements Witness {
   readonly #firstAcknowledged = new Map<string, number>();
   #lostIn: { generation: number; peers: Set<string> } = { generation: 0, peers: new Set() };
   #verified = '';
+  #restored: ClusterState | undefined;
 
   constructor(deps: CheckerDeps) {
     this.#deps = deps;
@@ -56,7 +57,8 @@ export class Checker implements Witness {
 
   /** The key `state` was written. */
   stateWritten(next: ClusterState): void {
-    const before = this.state;
+    const before = this.#restored ?? this.state;
+    this.#restored = undefined;
     const broken = brokenTransition(before, next);
     if (broken !== undefined) this.#violate('S3', `seq ${next.seq} of ${next.writer}: ${broken}`);
     this.state = next;
@@ -69,9 +71,12 @@ export class Checker implements Witness {
     this.#checkHolders(`generation ${next.generation} (${next.cause})`);
   }
 
-  /** The store went back to an older copy: what follows is not compared with what was before. */
-  stateRestored(next: ClusterState | undefined): void {
-    this.state = next;
+  /**
+   * The store went back to an older copy. The newest generation there has been stays the newest until somebody writes one
+   * on top of the copy.
+   */
+  stateRestored(copy: ClusterState): void {
+    this.#restored = copy;
   }
 
   volumeLost(peer: string): void {

@@ -69,6 +69,11 @@ export class Receiver {
     this.life.after(this.#instance.machine.random.between(0.2, 4), () => this.#end());
   }
 
+  /** The connection breaks. */
+  disconnect(): void {
+    this.life.run(() => this.#end());
+  }
+
   gone(): void {
     this.phase = 'ended';
     this.#instance.receivers.delete(this);

@@ -3,14 +3,15 @@ import { describeFault, type Fault, inflict } from './faults.ts';
 import type { Mutation } from './mutations.ts';
 import type { Violation } from './properties.ts';
 import { Random } from './random.ts';
-import { FAULTS_MS, randomSchedule } from './schedule.ts';
+import type { Scenario } from './scenarios.ts';
+import { randomSchedule } from './schedule.ts';
 import { World } from './world.ts';
 
 export interface RunOptions {
   readonly peers?: number;
   readonly mutation?: Mutation | undefined;
   /** In the place of random faults. */
-  readonly schedule?: (random: Random) => readonly Fault[];
+  readonly scenario?: Scenario | undefined;
   /** Lines of the trace that are kept; 0: none is made. */
   readonly traceLines?: number;
 }
@@ -37,7 +38,7 @@ const STEP_MS = 1_000;
 /** Runs one world: it opens, is hit, is healed, and has a quiet minute to come back (S11). The same seed, the same run. */
 export async function runSeed(seed: number, options: RunOptions = {}): Promise<Result> {
   const random = new Random(seed).fork('schedule');
-  const faults = (options.schedule ?? randomSchedule)(random);
+  const faults = options.scenario?.faults(random) ?? randomSchedule(random);
   return runFaults(seed, faults, options);
 }
 
@@ -47,7 +48,7 @@ export async function runFaults(seed: number, faults: readonly Fault[], options:
   const { traceLines = 0 } = options;
   const world = new World({
     seed,
-    peers: options.peers ?? 3,
+    peers: options.scenario?.peers ?? options.peers ?? 3,
     mutation: options.mutation,
     ...(traceLines === 0
       ? {}
@@ -61,14 +62,13 @@ export async function runFaults(seed: number, faults: readonly Fault[], options:
   world.begin();
   if (await settles(world, OPEN_WITHIN_MS, 0)) {
     arrange(world, faults);
-    await world.scheduler.runUntil(world.scheduler.now + FAULTS_MS + LAST_END_MS);
+    await serve(world, faults, options.scenario?.servesWithinMs);
     heal(world);
     if (world.violation === undefined) {
-      const generationsAtHeal = world.checker.generations;
-      if (!(await settles(world, QUIET_MS, CALM_MS)) && !world.checker.isExcluded && world.violation === undefined) {
+      const isWell = await settles(world, QUIET_MS, CALM_MS);
+      if (!isWell && !world.checker.isExcluded && !world.awaitsOperator()) {
         world.violate('S11', `not back after a quiet minute: ${world.unhealthy()}`);
       }
-      void generationsAtHeal;
       const most = 3 * faults.length + 2;
       if (world.checker.generations > most) {
         world.violate('S12', `${world.checker.generations} generations for ${faults.length} faults`);
@@ -86,6 +86,22 @@ export async function runFaults(seed: number, faults: readonly Fault[], options:
     covered: world.covered,
     trace: trace.slice(-traceLines),
   };
+}
+
+/** Until no fault begins any more and, but for those that wait for a decision late, none lasts. */
+async function serve(world: World, faults: readonly Fault[], withinMs: number | undefined): Promise<void> {
+  const begun = world.scheduler.now;
+  if (withinMs !== undefined) {
+    await world.scheduler.runUntil(begun + withinMs);
+    const quietMs = world.scheduler.now - world.checker.lastAcknowledgedAt;
+    if (world.violation === undefined && quietMs > withinMs / 2) {
+      world.violate('S11', `one fault, and no write was acknowledged for ${Math.round(quietMs)} ms`);
+    }
+  }
+  const starts = faults.map(({ when }) => ('at' in when ? when.at : 0));
+  const isOpenEnded = faults.some(({ when }) => !('at' in when));
+  const last = Math.max(0, ...faults.map(({ ms }, place) => (starts[place] ?? 0) + ms));
+  await world.scheduler.runUntil(begun + last + (isOpenEnded ? LAST_END_MS : 500));
 }
 
 /** Whether the shard has been well for `calmMs` within the time. */
@@ -124,6 +140,7 @@ function heal(world: World): void {
   world.onDecision = () => {};
   world.network.heal();
   world.etcd.lossRate = 0;
+  world.etcd.lateMs = 0;
   world.etcd.slownessMs = 2;
   for (const peer of world.peers) {
     peer.volume.isFull = false;

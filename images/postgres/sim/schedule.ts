@@ -30,6 +30,9 @@ const WEIGHTS: readonly (readonly [FaultKind, number])[] = [
   ['freeze-shard', 1],
   ['switchover', 4],
   ['rebuild', 1],
+  ['restore-copy', 1],
+  ['drop-replication', 4],
+  ['etcd-late', 3],
 ];
 
 const WHOM: readonly Whom[] = ['primary', 'primary', 'primary', 'sync', 'sync', 'sync', 'async', 'tail', 0, 1, 2];
@@ -54,7 +57,7 @@ const STEPS = [
 ] as const;
 
 /** The time in which random faults begin, after the shard has opened. */
-export const FAULTS_MS = 30_000;
+const FAULTS_MS = 20_000;
 
 /** A schedule of one to eight faults, some of them aimed at steps of protocols. */
 export function randomSchedule(random: Random): readonly Fault[] {
@@ -86,6 +89,8 @@ function aFault(kind: FaultKind, when: When, ms: number, random: Random): Fault 
     case 'etcd-leader':
     case 'etcd-down':
     case 'etcd-lossy':
+    case 'etcd-late':
+    case 'etcd-restore':
     case 'etcd-slow':
     case 'freeze-shard':
     case 'switchover':

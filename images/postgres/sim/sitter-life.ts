@@ -58,7 +58,7 @@ export function startSitter(deps: SitterDeps): SitterLife {
   const clock = { now: () => 0, monotonic: () => life.now() };
   const sleep = (ms: number, signal?: AbortSignal) => life.sleep(ms, signal);
   const coordinator = mutation?.coordinator?.(deps.coordinator, keys) ?? deps.coordinator;
-  const server = mutation?.server?.(deps.server, life) ?? deps.server;
+  const server = mutation?.server?.(deps.server) ?? deps.server;
   const now = () => life.now();
   let terminatingSince: number | undefined;
   let latest: Snapshot | undefined;
@@ -126,16 +126,13 @@ export function startSitter(deps: SitterDeps): SitterLife {
   );
   const table = { ...executors, ...mutation?.executors };
 
+  /** Until the next input, or for so long. */
   async function rest(ms: number): Promise<void> {
     if (!isPoked) {
-      const timer = new AbortController();
-      await Promise.race([
-        new Promise<void>(resolve => {
-          wake = resolve;
-        }),
-        life.sleep(ms, timer.signal),
-      ]);
-      timer.abort();
+      await life.promise<void>(settle => {
+        wake = () => settle.resolve(undefined);
+        life.after(ms, wake);
+      });
       wake = undefined;
     }
     isPoked = false;

@@ -35,6 +35,8 @@ export class Volume {
   /** The process that wrote the local record last. */
   session: string | undefined;
   isFull = false;
+  /** The life of its first directory, for a mutation that tells lives apart no more. */
+  firstIncarnation: string | undefined;
 
   /** By the local record. */
   get current(): Directory | undefined {

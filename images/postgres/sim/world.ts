@@ -1,4 +1,5 @@
 import pino from 'pino';
+import type { StoreSnapshot } from '../../../lib/coordinator/store.ts';
 import { shardKeys } from '../../../lib/shard/keys.ts';
 import type { ShardConfig } from '../../../lib/shard/records.ts';
 import { type ClusterState, chainOf } from '../../../lib/shard/state.ts';
@@ -45,6 +46,7 @@ export class World {
   /** Address to peer. */
   readonly addresses = new Map<string, string>();
   #values = 0;
+  #isRestoring = false;
   readonly #trace: (at: number, peer: string, text: string) => void;
   #config: ShardConfig;
 
@@ -108,6 +110,13 @@ export class World {
     return this.peer(id).server?.instance();
   }
 
+  /** An operator restores etcd from a backup. What the state had become is nobody's any more until somebody writes it. */
+  restoreEtcd(snapshot: StoreSnapshot): void {
+    this.#isRestoring = true;
+    this.etcd.restore(snapshot);
+    this.#isRestoring = false;
+  }
+
   get state(): ClusterState | undefined {
     return this.checker.state;
   }
@@ -153,6 +162,11 @@ export class World {
     return quietMs > 3_000 ? `nothing was acknowledged for ${Math.round(quietMs)} ms` : undefined;
   }
 
+  /** Somebody waits for an operator, as the design wants it: then nothing comes back by itself. */
+  awaitsOperator(): boolean {
+    return this.peers.some(peer => /^(CrashLoop|RebuildFailed|LostData|StateRegressed)/.test(peer.waitsFor ?? ''));
+  }
+
   #violated(violation: Violation): void {
     if (this.violation !== undefined) return;
     this.violation = violation;
@@ -167,22 +181,16 @@ export class World {
 
   #stateChanged(): void {
     const entry = this.etcd.store.get(keys.state);
-    if (entry === undefined) {
-      this.checker.stateRestored(undefined);
-      return;
-    }
+    if (entry === undefined) return;
     const next = JSON.parse(entry.value) as ClusterState;
     const { seq, generation, cause, primary, sync, async, deposed, initWal, timeline } = next;
     this.note(
       next.writer,
       `state ${seq}: generation ${generation} ${cause}, ${primary.id} > ${sync?.id} > ${async.map(({ id }) => id)}, deposed [${deposed.map(({ id }) => id)}], initWal ${initWal}, timeline ${timeline}`,
     );
-    if (this.isRestoring) this.checker.stateRestored(next);
+    if (this.#isRestoring) this.checker.stateRestored(next);
     else this.checker.stateWritten(next);
   }
-
-  /** While an old copy of etcd is put in place. */
-  isRestoring = false;
 
   #sweep(): void {
     this.scheduler.after(SWEEP_MS, () => {
