@@ -100,7 +100,7 @@ function inflictShard(world: World, fault: Fault, random: Random): (() => void) 
         etcd.lossRate = 0;
       };
     case 'etcd-late':
-      etcd.lateMs = random.between(500, 2_000);
+      etcd.lateMs = random.between(350, 1_500);
       return () => {
         etcd.lateMs = 0;
       };

@@ -13,6 +13,7 @@ import type { KeptRecord } from '../own-record.ts';
 import type { Ports } from '../ports.ts';
 import { bootstrap } from '../rules/bootstrap.ts';
 import { open } from '../rules/open.ts';
+import { start } from '../rules/start.ts';
 import type { ServerView } from '../server.ts';
 import type { Snapshot } from '../snapshot.ts';
 import type { ModelServer } from './postgres.ts';
@@ -98,10 +99,11 @@ export const mutations: readonly Mutation[] = [
     name: 'J4 before J3',
     why: 'the new sync alone confirms before it is declared',
     breaks: ['S1'],
-    scenario: scenarios.syncCutOff,
+    scenario: scenarios.syncReturns,
     executors: {
       'declare-sync': async (ports, s, { candidate }) => {
         await putInForce(ports, primarySettings(s, { ssn: [candidate], readOnly: false, gate: 'open' }));
+        await ports.pace.sleep(1_000);
         await declareNow(ports, s, candidate);
       },
     },
@@ -208,7 +210,7 @@ export const mutations: readonly Mutation[] = [
     ...nightly,
     name: 'H14',
     why: 'a state older than what the volume has seen is followed',
-    breaks: ['S1', 'S2', 'S3', 'S5'],
+    breaks: ['S1', 'S2', 'S3', 'S5', 'S11'],
     scenario: scenarios.etcdRestored,
     rules: [{ name: 'hold', why: 'never', decide: () => undefined }],
   },
@@ -217,7 +219,7 @@ export const mutations: readonly Mutation[] = [
     name: 'own key not compared',
     why: 'a transaction of a registration that has ended may still be applied',
     breaks: ['S1', 'S3'],
-    scenario: scenarios.declarationLost,
+    scenario: scenarios.declarationTakenBack,
     coordinator: (real, keys) => withoutComparison(real, key => key.startsWith(keys.peers)),
   },
   {
@@ -317,7 +319,8 @@ function isPrimaryWithoutData(s: Snapshot): boolean {
 
 function startAnything(s: Snapshot) {
   const state = asPrimary(s);
-  if (state === undefined || s.server.process.kind !== 'none' || s.server.directory.kind !== 'usable') return undefined;
+  if (state === undefined) return start.decide(s);
+  if (s.server.process.kind !== 'none' || s.server.directory.kind !== 'usable') return undefined;
   return {
     kind: 'start',
     settings: primarySettings(s, { ssn: ssnOf(state), readOnly: true, gate: 'closed' }),

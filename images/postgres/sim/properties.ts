@@ -68,7 +68,13 @@ export class Checker implements Witness {
     if (before !== undefined && this.#deps.isFrozen() && !FORCED.has(next.cause)) {
       this.#violate('S10', `generation ${next.generation} (${next.cause}) while frozen`);
     }
-    this.#checkHolders(`generation ${next.generation} (${next.cause})`);
+    const why = `generation ${next.generation} (${next.cause})`;
+    // Whatever it calls the life of its directory.
+    const successor = this.#deps.volumeOf(next.primary.id).current;
+    if (before !== undefined && before.primary.id !== next.primary.id && successor !== undefined) {
+      this.#checkHolds(next.primary.id, successor, why);
+    }
+    this.#checkHolders(why);
   }
 
   /**
@@ -211,16 +217,14 @@ export class Checker implements Witness {
     const sync = this.#eligibleSync();
     if (sync !== undefined) this.#verified = `${state.generation} ${sync.incarnation}`;
     const primary = this.#currentOf(state.primary.id, state.primary.incarnation);
-    for (const [id, directory] of [
-      [state.primary.id, primary],
-      [state.sync?.id, sync],
-    ] as const) {
-      const missing = directory && this.acknowledgements.find(record => !directory.wal.holds(record));
-      if (missing !== undefined) {
-        this.#missing(id ?? '', missing, why);
-        return;
-      }
-    }
+    if (primary !== undefined) this.#checkHolds(state.primary.id, primary, why);
+    if (sync !== undefined) this.#checkHolds(state.sync?.id ?? '', sync, why);
+  }
+
+  #checkHolds(peer: string, { wal }: Directory, why: string): void {
+    if (this.isExcluded) return;
+    const missing = this.acknowledgements.find(record => !wal.holds(record));
+    if (missing !== undefined) this.#missing(peer, missing, why);
   }
 
   #missing(peer: string, record: WalRecord, why: string): void {

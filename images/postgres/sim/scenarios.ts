@@ -30,15 +30,21 @@ export const scenarios = {
     { kind: 'sigterm', whom: 'sync', when: at(begin(random)), ms: 1 },
     { kind: 'isolate', whom: 'async', when: after('join-sync', random.between(0, 40)), ms: 5_000 },
   ]),
-  /** It holds initWal and can take over, but confirms nothing any more. */
-  syncCutOff: aScenario('a sync is cut off from the primary', random => [
-    { kind: 'partition', whom: 'sync', from: 'primary', isOneWay: false, when: at(begin(random)), ms: 8_000 },
-    { kind: 'crash', whom: 'primary', when: after('declare-sync', random.between(0, 20)), ms: 8_000 },
+  /** A sync that is replaced and knows nothing of it streams on, and is to replace its own successor. */
+  syncReturns: aScenario('a sync whose sitter sleeps is replaced, and its successor dies', random => [
+    { kind: 'pause-sitter', whom: 'sync', when: at(begin(random)), ms: 2_350 },
+    { kind: 'crash', whom: 'sync', when: after('declare-sync', random.between(30, 200)), ms: 8_000 },
   ]),
   /** The transaction that names the new sync arrives seconds later. */
   declarationLost: aScenario('a sync is asked to end while etcd loses answers', random => [
     { kind: 'etcd-late', when: after('join-sync', 0), ms: 1_500 },
     { kind: 'sigterm', whom: 'sync', when: at(begin(random)), ms: 1 },
+  ]),
+  /** The transaction arrives when its writer has gone back to the old sync. */
+  declarationTakenBack: aScenario('a successor goes away while its declaration is on its way', random => [
+    { kind: 'etcd-late', when: after('join-sync', 0), ms: random.between(20, 60) },
+    { kind: 'sigterm', whom: 'sync', when: at(begin(random)), ms: 1 },
+    { kind: 'sigterm', whom: 'async', when: after('join-sync', random.between(0, 20)), ms: 1 },
   ]),
   /** It streams to its sync all the while. */
   primaryDetached: aScenario('a primary is cut off from etcd', random => [
@@ -124,7 +130,7 @@ export const scenarios = {
     'a primary that was just promoted vanishes',
     random => [
       { kind: 'crash', whom: 'primary', when: at(begin(random)), ms: 15_000 },
-      { kind: 'partition', whom: 'sync', from: 'async', isOneWay: false, when: after('promote', 0), ms: 15_000 },
+      { kind: 'partition', whom: 'primary', from: 'sync', isOneWay: false, when: after('promote', 0), ms: 15_000 },
       { kind: 'vanish', whom: 'primary', when: after('promote', random.between(45, 120)), ms: 15_000 },
     ],
     { peers: 5 },
