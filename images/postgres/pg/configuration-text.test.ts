@@ -56,7 +56,7 @@ describe('postgresql.conf', () => {
     expect(valueIn(conf, 'synchronous_standby_names')).toBe(`'"pg-1"'`);
     expect(valueIn(conf, 'default_transaction_read_only')).toBe(`'on'`);
     expect(valueIn(conf, 'primary_conninfo')).toBe(`''`);
-    expect(valueIn(conf, 'wal_keep_size')).toBe(`'20480MB'`);
+    expect(valueIn(conf, 'wal_keep_size')).toBe(`'16384MB'`);
     expect(valueIn(conf, 'max_slot_wal_keep_size')).toBe(`'40960MB'`);
   });
 

@@ -234,7 +234,7 @@ function replicationMethods(parts: Parts) {
     receivers: () => listReceivers(command),
     positions,
     async hasRecordAt(timeline, position) {
-      const { segmentBytes } = await directories.control(directories.current());
+      const segmentBytes = await directories.segmentBytes(directories.current());
       return (await recordAt({ account, binaries }, wal(), { timeline, position, segmentBytes })) !== undefined;
     },
     async placePlaceholders(reserved) {

@@ -28,6 +28,8 @@ export interface Directories {
   /** From memory unless the control file has changed. */
   view(isRunning: boolean): Promise<DirectoryView>;
   control(dataDirectory: string): Promise<ControlData>;
+  /** Size of a WAL file, fixed when a directory is made. */
+  segmentBytes(dataDirectory: string): Promise<number>;
   /** Incarnations on the volume, the current one included. */
   incarnations(): readonly string[];
   /** Removes every incarnation that `keep` does not name. */
@@ -41,6 +43,7 @@ export function createDirectories(
   config: { readonly root: string; readonly walRoot: string | undefined },
 ): Directories {
   let seen: { readonly key: string; readonly view: DirectoryView } | undefined;
+  const segments = new Map<string, number>();
   const path = (incarnation: string) => join(config.root, incarnation);
   const mark = (incarnation: string) => `${path(incarnation)}${MARK}`;
   const walPath = (incarnation: string) =>
@@ -118,6 +121,11 @@ export function createDirectories(
       return isRunning && view.kind === 'usable' ? { ...view, isClean: false, end: undefined } : view;
     },
     control,
+    async segmentBytes(dataDirectory) {
+      const bytes = segments.get(dataDirectory) ?? (await control(dataDirectory)).segmentBytes;
+      segments.set(dataDirectory, bytes);
+      return bytes;
+    },
     incarnations,
     async removeAllBut(keep) {
       for (const name of incarnations()) {

@@ -1,6 +1,7 @@
 import { chownSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import pg from 'pg';
 import { MantaError } from '../../../lib/errors/manta-error.ts';
 import type { ServerAccount } from '../../../lib/postgres-process/account.ts';
 import type { Endpoint } from '../server.ts';
@@ -37,6 +38,7 @@ export interface SeedConfig {
 }
 
 const ROLE = 'manta_replication';
+const GREET_MS = 3_000;
 
 export function createSeed(deps: SeedDeps, config: SeedConfig): Seed {
   const { account, binaries, directories } = deps;
@@ -53,14 +55,17 @@ export function createSeed(deps: SeedDeps, config: SeedConfig): Seed {
   }
 
   /** Runs with a password file of its own (§11.2), named for what it is for. */
-  async function withPassword<Value>(purpose: string, body: (path: string) => Promise<Value>): Promise<Value> {
+  async function withPassword<Value>(
+    purpose: string,
+    body: (path: string, password: string) => Promise<Value>,
+  ): Promise<Value> {
     const password = await deps.passwords.of(ROLE);
     if (password === undefined) throw new MantaError('PasswordMissing', `there is no password of ${ROLE}`);
     const path = join(config.runDir, `${purpose}.pass`);
     await writeFile(path, passwordLine(ROLE, password), { mode: 0o600 });
     own(account, path);
     try {
-      return await body(path);
+      return await body(path, password);
     } finally {
       await rm(path, { force: true });
     }
@@ -113,7 +118,9 @@ export function createSeed(deps: SeedDeps, config: SeedConfig): Seed {
 
     async rewind(incarnation, from, signal) {
       const directory = directories.path(incarnation);
-      await withPassword('rewind', async passfile => {
+      await withPassword('rewind', async (passfile, password) => {
+        // A source that is not there yet must not cost this directory.
+        await greet(from, password, config.tls !== undefined);
         // Recovery of a crashed directory runs in a single process, which refuses to be a standby.
         for (const name of ['standby.signal', 'recovery.signal']) await rm(join(directory, name), { force: true });
         // From here on an interruption leaves a mixture, which the missing mark tells.
@@ -129,6 +136,30 @@ export function createSeed(deps: SeedDeps, config: SeedConfig): Seed {
       });
     },
   };
+}
+
+/** One login, as pg_rewind will. Rejects with MantaError `SourceUnreachable`. */
+async function greet(from: Endpoint, password: string, tls: boolean): Promise<void> {
+  const client = new pg.Client({
+    host: from.host,
+    port: from.port,
+    user: ROLE,
+    password,
+    database: 'postgres',
+    // As libpq with sslmode=require: encrypted, whoever it is; the password proves itself by SCRAM.
+    ...(tls ? { ssl: { rejectUnauthorized: false } } : {}),
+    connectionTimeoutMillis: GREET_MS,
+    query_timeout: GREET_MS,
+  });
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    await client.query('SELECT 1');
+  } catch (cause) {
+    throw new MantaError('SourceUnreachable', `${from.id} does not answer: ${(cause as Error).message}`, { cause });
+  } finally {
+    void client.end().catch(() => {});
+  }
 }
 
 function own({ uid, gid }: ServerAccount, path: string) {

@@ -27,6 +27,8 @@ export interface SessionOptions {
   readonly writes?: boolean;
 }
 
+const WRITABLE = ' -c default_transaction_read_only=off';
+
 export function createSession(address: SocketAddress, options: SessionOptions): Session {
   let current: { readonly socket: Socket; readonly ready: Promise<pg.Client> } | undefined;
 
@@ -45,7 +47,8 @@ export function createSession(address: SocketAddress, options: SessionOptions): 
       database: options.database ?? 'postgres',
       application_name: `sitter ${options.name}`,
       stream: () => socket,
-      ...(options.writes ? { options: '-c default_transaction_read_only=off' } : {}),
+      // Limits that are meant for clients.
+      options: `-c statement_timeout=0 -c idle_session_timeout=0${options.writes ? WRITABLE : ''}`,
     });
     const mine = { socket, ready: client.connect().then(() => client) };
     const forget = () => {

@@ -42,13 +42,14 @@ export function postgresqlConf(settings: Settings, context: SettingsContext): st
 
 /** What the Shard resource may change. */
 function sizes({ walVolumeBytes }: SettingsContext): Record<string, string> {
-  const part = (ratio: number, least: number) => `${Math.max(least, Math.floor((walVolumeBytes * ratio) / MIB))}MB`;
+  const part = (ratio: number, least: number, most: number) =>
+    `${Math.min(most, Math.max(least, Math.floor((walVolumeBytes * ratio) / MIB)))}MB`;
   return {
     max_connections: '200',
     shared_buffers: '128MB',
     // Rewinding and a new upstream need old WAL; a downstream that is gone must not fill the disk with it.
-    wal_keep_size: part(0.2, 1024),
-    max_slot_wal_keep_size: part(0.4, 2048),
+    wal_keep_size: part(0.2, 1024, 16 * 1024),
+    max_slot_wal_keep_size: part(0.4, 2048, Number.POSITIVE_INFINITY),
     // What crash recovery reads is bounded by these two.
     max_wal_size: '2GB',
     checkpoint_timeout: '5min',
@@ -71,6 +72,8 @@ function fixed(context: SettingsContext): Record<string, string> {
     unix_socket_permissions: '0700',
     ssl: context.tls === undefined ? 'off' : 'on',
     ...(context.tls === undefined ? {} : { ssl_cert_file: context.tls.certFile, ssl_key_file: context.tls.keyFile }),
+    // The sitter looks, commands and sets up however many clients there are.
+    superuser_reserved_connections: '10',
     password_encryption: 'scram-sha-256',
     synchronous_commit: 'on',
     fsync: 'on',
