@@ -33,6 +33,7 @@ without \`shard\`, which is run by name.
                  --minutes M        no round begins later
                  --slack 3          times the goals, on a busy machine
                  --etcd 1           one etcd member
+                 --keep             directories stay, with all logs
 `;
 
 const { values, positionals } = parseArgs({
@@ -48,6 +49,7 @@ const { values, positionals } = parseArgs({
     minutes: { type: 'string' },
     slack: { type: 'string' },
     etcd: { type: 'string', default: '3' },
+    keep: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
@@ -103,6 +105,7 @@ async function shard(): Promise<number> {
     minutes: number(values.minutes),
     slack: number(values.slack),
     etcdMembers: values.etcd === '1' ? 1 : 3,
+    keep: values.keep,
   });
   console.log(`\n${resultTable(results)}`);
   return results.every(({ problems }) => problems.length === 0) ? 0 : 1;

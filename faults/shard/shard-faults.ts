@@ -44,8 +44,8 @@ export interface ShardFaultOptions {
   readonly minutes?: number | undefined;
   readonly slack?: number | undefined;
   readonly etcdMembers?: 1 | 3;
-  /** Of the programs under test. */
-  readonly logLevel?: 'warn' | 'silent';
+  /** Directories stay, with the logs of all programs, also of shards that stayed well. */
+  readonly keep?: boolean;
 }
 
 /** The scenarios that a wish names. */
@@ -104,7 +104,7 @@ class Stand {
       // PostgreSQL, which does not run as root, has to pass through.
       await chmod(this.#dir, 0o755);
       if (needsVolumes) mountVolumes(this.#dir);
-      const logger = pino({ level: this.#options.logLevel ?? 'silent' });
+      const logger = pino({ level: 'silent' });
       this.#rig = await createRig(
         { logger, clock: systemClock },
         {
@@ -136,7 +136,10 @@ class Stand {
 
   async close(): Promise<void> {
     await this.#end();
-    if (this.#rig !== undefined && this.#dir !== undefined) await rm(this.#dir, { recursive: true, force: true });
+    if (this.#rig !== undefined && this.#dir !== undefined) {
+      if (this.#options.keep === true) console.log(`kept: ${this.#dir}`);
+      else await rm(this.#dir, { recursive: true, force: true });
+    }
     this.#rig = undefined;
     this.#dir = undefined;
   }
