@@ -7,8 +7,11 @@ import type { Endpoint, Settings, StopMode } from './server.ts';
  * ends within `times.actionMs`; the second starts the one long-running job.
  */
 export type Action =
-  /** Keeps later rules from acting. The sentence is what `status` shows. */
-  | { readonly kind: 'wait'; readonly why: string }
+  /**
+   * Keeps later rules from acting. The sentence is what `status` shows. With `yields` it only has something to say, and
+   * whatever a later rule wants to do comes first.
+   */
+  | { readonly kind: 'wait'; readonly why: string; readonly yields?: true }
   /** The process ends, and the container with it. Only after the server has stopped. */
   | { readonly kind: 'exit' }
   /** Makes an outstanding transaction of this peer impossible, then reads what became of it (§6.2). */

@@ -67,10 +67,14 @@ export const rules: readonly Rule[] = [
 /** What to do now: at most one thing. Undefined: nothing. */
 export function decide(s: Snapshot, ordered: readonly Rule[] = rules): Decision | undefined {
   const busy = isBusy(s);
+  let remark: Decision | undefined;
   for (const rule of ordered) {
     if (busy && rule.duringJobs !== true) continue;
     const action = rule.decide(s);
-    if (action !== undefined) return { rule: rule.name, action };
+    if (action === undefined) continue;
+    const decision = { rule: rule.name, action };
+    if (action.kind !== 'wait' || action.yields !== true) return decision;
+    remark ??= decision;
   }
-  return undefined;
+  return remark;
 }

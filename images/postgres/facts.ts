@@ -10,6 +10,9 @@ import { derivedTimes } from './times.ts';
 /** Names nobody: a server with this as its synchronous standby acknowledges nothing (§11.3). */
 export const NOBODY = '_nobody_';
 
+/** How long one attempt of a promotion lasts. */
+export const PROMOTE_ATTEMPT_MS = 1_500;
+
 /** Where this peer stands in the state that was read last. */
 export function myRole(s: Snapshot): Role {
   return s.etcd.state === undefined ? 'none' : roleOf(s.etcd.state.value, s.me.id);
@@ -63,6 +66,12 @@ export function isTerminating(s: Snapshot): boolean {
   return s.terminatingSince !== undefined;
 }
 
+/** Whether this primary has given its role away, or is about to, and has not taken it back (§7.6, §7.7). */
+export function isOffering(s: Snapshot): boolean {
+  const { status } = s.evidence;
+  return status === 'handoff' || status === 'handed-off' || status === 'abdicating';
+}
+
 /** Present, well, of this shard's database, and staying (§7, notation). */
 export function isHealthy(s: Snapshot, id: string): boolean {
   const record = s.etcd.peers[id]?.value;
@@ -75,6 +84,22 @@ export function isTooSoon(s: Snapshot, kind: string, delaysMs: readonly number[]
   const failure: Failure | undefined = s.failures[kind];
   if (failure === undefined) return false;
   return s.now - failure.lastAt < (delaysMs[Math.min(failure.count, delaysMs.length) - 1] ?? 0);
+}
+
+/** A sender has neither followed new settings nor ended in three attempts, more than five seconds (§7.4 J1). */
+export function hasHungSender(s: Snapshot): boolean {
+  return hasFailedLately(s, 'join-sync', 3) || hasFailedLately(s, 'declare-sync', 3);
+}
+
+/** For so long that it is given up (K6). */
+export function hasFailedToPromote(s: Snapshot): boolean {
+  return hasFailedLately(s, 'promote', Math.ceil(s.times.promoteTimeoutMs / PROMOTE_ATTEMPT_MS));
+}
+
+/** So many times in a row, and not long ago: what a process remembers of an earlier role says nothing. */
+function hasFailedLately(s: Snapshot, kind: string, times: number): boolean {
+  const failure = s.failures[kind];
+  return failure !== undefined && failure.count >= times && s.now - failure.lastAt < 10_000;
 }
 
 /** The sender to a peer, on this server. */

@@ -23,6 +23,8 @@ export function createFailures(deps: { readonly logger: Logger; readonly now: ()
     },
     succeeded(kind) {
       delete current[kind];
+      // A rebuild that was asked for starts over (replication.md §7.9 step 5).
+      if (kind === 'discard-directory') delete current['base-backup'];
     },
   };
 }

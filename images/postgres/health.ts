@@ -4,23 +4,21 @@ import { roleOf } from '../../lib/shard/state.ts';
 import { answered, isTooSoon } from './facts.ts';
 import type { Snapshot } from './snapshot.ts';
 
-const GIB = 1024 ** 3;
+/** Below this part of a volume the peer is not to be relied on (§11.11). */
+const FULL_RATIO = 0.05;
 
-/** Below this the peer is not to be relied on (§11.11). */
 export function isDiskFull(s: Snapshot): boolean {
-  return s.server.free.ratio < 0.05 || s.server.free.bytes < Math.min(2 * GIB, 0.05 * capacity(s));
+  return s.server.free.ratio < FULL_RATIO;
 }
 
-function capacity(s: Snapshot): number {
-  return s.server.free.ratio > 0 ? s.server.free.bytes / s.server.free.ratio : Number.POSITIVE_INFINITY;
-}
-
-/** Five starts in ten minutes (§11.10). */
+/** Five starts in ten minutes (§11.10), the last of which ended unasked: who was only switched over often is well. */
 export function isCrashLoop(s: Snapshot): boolean {
-  return s.server.starts.filter(at => s.now - at < 600_000).length >= 5 && s.server.process.kind === 'none';
+  const { starts, crashedAt, process } = s.server;
+  const isCrashed = (crashedAt !== undefined && crashedAt >= (starts.at(-1) ?? 0)) || s.failures.start !== undefined;
+  return process.kind === 'none' && isCrashed && starts.filter(at => s.now - at < 600_000).length >= 5;
 }
 
-/** The fork of a failed rebuild: three attempts (§7.9). */
+/** After each failed base backup, until the next attempt (§7.9). */
 export const REBUILD_DELAYS_MS = [10_000, 60_000, 300_000] as const;
 
 /** What this peer says of itself (§5.2, §7.2). */

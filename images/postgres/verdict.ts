@@ -37,12 +37,13 @@ export function judgePrimary(evidence: PrimaryEvidence, now: number, times: Time
   const { silenceMs } = derivedTimes(times);
   if (evidence.brokenAt !== undefined && evidence.refusals >= PROBES) return { kind: 'gone', isConfirmed: true };
   const lastSign = Math.max(evidence.watchedSince, evidence.heardAt ?? 0, evidence.streamMovedAt ?? 0);
-  if (now - lastSign >= silenceMs)
-    return { kind: 'silent', isConfirmed: isSilenceConfirmed(evidence, lastSign, times) };
+  const isSilent = now - lastSign >= silenceMs;
+  if (isSilent && isSilenceConfirmed(evidence, lastSign, times)) return { kind: 'silent', isConfirmed: true };
+  // Also of one that only the neighbour hears: cut off from etcd, it cannot replace the sync it has lost.
   if (evidence.absentSince !== undefined && now - evidence.absentSince >= times.detachedMs) {
     return { kind: 'detached', isConfirmed: true };
   }
-  return { kind: 'alive', isConfirmed: true };
+  return isSilent ? { kind: 'silent', isConfirmed: false } : { kind: 'alive', isConfirmed: true };
 }
 
 /** A neighbour that hears the primary means that only the way between the primary and us is broken. */
@@ -88,7 +89,9 @@ export function judgeSync(evidence: SyncEvidence, now: number, times: Times): Sy
   if (since(evidence.answeredAt) >= silenceMs && (isWaitedFor || since(evidence.repliedAt) >= recentReplyMs)) {
     return { kind: 'silent' };
   }
-  if (since(evidence.sentToAt) >= times.syncLostMs) return { kind: 'lost' };
+  // One that has not been there yet is still on its way: it has to follow this primary first (§7.8 step 4).
+  const lostAfterMs = evidence.sentToAt === undefined ? times.syncStallMs : times.syncLostMs;
+  if (since(evidence.sentToAt) >= lostAfterMs) return { kind: 'lost' };
   if (evidence.commitWaitingSince !== undefined && since(evidence.commitWaitingSince) >= times.syncStallMs) {
     if (since(evidence.flushMovedAt) >= times.syncStallMs) return { kind: 'stalled' };
   }

@@ -1,3 +1,4 @@
+import { MantaError } from '../../../lib/errors/manta-error.ts';
 import type { ActionOf } from '../action.ts';
 import { asPrimary } from '../facts.ts';
 import type { Ports } from '../ports.ts';
@@ -49,8 +50,11 @@ async function endClients({ server, pace }: Ports): Promise<void> {
  * peer is still the primary; then read-only off and the gate open in one reload.
  */
 export async function open(ports: Ports, s: Snapshot, action: ActionOf<'open'>): Promise<void> {
-  const { server, store, logger } = ports;
-  await server.createDatabases(action.settings.databases);
+  const { server, store, pace, logger } = ports;
+  // They wait for the sync like any write, which may be lost just then: the loop has to go on.
+  const creation = server.createDatabases(action.settings.databases).then(() => true);
+  const isDone = await Promise.race([creation, pace.sleep(s.times.actionMs).then(() => false)]);
+  if (!isDone) throw new MantaError('NotCaughtUp', 'the databases are not confirmed yet');
   const generation = s.etcd.state?.value.generation;
   const view = await store.refresh();
   if (asPrimary({ ...s, etcd: view })?.generation !== generation) return;

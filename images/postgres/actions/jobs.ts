@@ -1,5 +1,7 @@
+import { MantaError } from '../../../lib/errors/manta-error.ts';
 import type { ActionOf } from '../action.ts';
 import type { Ports } from '../ports.ts';
+import type { DirectoryView } from '../server.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { stateOf } from './commit.ts';
 import { saveHighWater } from './local.ts';
@@ -38,20 +40,51 @@ export function baseBackup(ports: Ports, _: Snapshot, { from }: ActionOf<'base-b
   });
 }
 
+/**
+ * Of a server that is down, or of one that could not follow, which is stopped for it. What pg_rewind cannot mend, or left
+ * half done, is current no more, and is rebuilt (§7.9 step 5).
+ */
 export function rewind(ports: Ports, _: Snapshot, { from }: ActionOf<'rewind'>): void {
-  ports.jobs.start('rewind', signal => ports.server.rewind(from, signal));
+  const { jobs, server, local } = ports;
+  jobs.start('rewind', async signal => {
+    const before = await server.observe();
+    const hasStrayed = before.process.kind !== 'none';
+    if (hasStrayed) await server.stop('fast', signal);
+    try {
+      await server.rewind(from, signal);
+      const { directory } = await server.observe();
+      if (hasStrayed && timelineOf(directory) === timelineOf(before.directory)) {
+        throw new MantaError('RebuildFailed', 'there was nothing to rewind, and yet it cannot follow');
+      }
+    } catch (error) {
+      await local.save({ incarnation: null });
+      throw error;
+    }
+  });
 }
 
-/** After one of a promoted server others may rewind from it (K9). */
+function timelineOf(directory: DirectoryView): number | undefined {
+  return directory.kind === 'usable' ? directory.timeline : undefined;
+}
+
+/** After one of a promoted server others may rewind from it (K9). Nobody has to wait for it. */
 export function checkpoint({ jobs, server, record }: Ports): void {
-  jobs.start('checkpoint', async () => {
-    await server.checkpoint();
+  jobs.start('checkpoint', async signal => {
+    await unlessAborted(server.checkpoint(), signal);
     if (!record.rewindable) await record.set({ rewindable: true });
   });
 }
 
+function unlessAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    work.then(resolve, reject);
+  });
+}
+
+/** Of the promotions of the directory before it, the new one knows nothing. */
 async function becomeCurrent({ local, server }: Ports, incarnation: string): Promise<void> {
-  await local.save({ incarnation });
+  await local.save({ incarnation, promotedTimelines: [] });
   const { directory } = await server.observe();
   if (directory.kind === 'usable') await local.save({ systemId: directory.systemId });
 }

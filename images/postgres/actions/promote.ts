@@ -1,18 +1,20 @@
 import { MantaError } from '../../../lib/errors/manta-error.ts';
+import { formatLsn, lsn, parseLsn } from '../../../lib/shard/lsn.ts';
 import type { ActionOf } from '../action.ts';
-import { primarySettings, sameSettings, ssnOf } from '../facts.ts';
+import { PROMOTE_ATTEMPT_MS, primarySettings, sameNames, sameSettings, ssnOf } from '../facts.ts';
 import type { Ports } from '../ports.ts';
+import type { Positions, Settings } from '../server.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { stateOf } from './commit.ts';
 import { putInForce } from './in-force.ts';
 import { saveHighWater } from './local.ts';
 
 const POLL_MS = 5;
-const PROMOTE_MS = 1_500;
 
 /**
  * K5 to K7 (§7.5, §11.8): on the volume first, then the settings that make it harmless, then the promotion, which takes the
- * timeline that the state has reserved. Ends early, to be asked for again, while there is still WAL to replay.
+ * timeline that the state has reserved. Ends early, to be asked for again, while there is still WAL to replay that the
+ * generation begins with. Throws MantaError `PromotionSlow`, `TimelineMismatch`, `LostData`.
  */
 export async function promote(ports: Ports, s: Snapshot, action: ActionOf<'promote'>): Promise<void> {
   const { server, store, local, record, pace, logger } = ports;
@@ -23,17 +25,18 @@ export async function promote(ports: Ports, s: Snapshot, action: ActionOf<'promo
   }
   await saveHighWater(ports, s);
   if (record.rewindable) await record.set({ rewindable: false });
-  const { written } = await server.observe();
-  const isPromoted = !(await server.positions()).inRecovery;
-  if (!isPromoted) {
-    if (written === undefined || !sameSettings(written, action.settings)) await putInForce(ports, action.settings);
+  let found = await server.positions();
+  if (found.inRecovery) {
+    if (!(await holdsStart(ports, found))) return;
+    await harmless(ports, action.settings);
     await server.placePlaceholders(timeline);
     await server.promote();
   }
   const began = pace.now();
-  let found = await server.positions();
   while (found.inRecovery) {
-    if (pace.now() - began > PROMOTE_MS) return;
+    if (pace.now() - began > PROMOTE_ATTEMPT_MS) {
+      throw new MantaError('PromotionSlow', `still in recovery at ${formatLsn(found.replayed ?? lsn(0n))}`);
+    }
     await pace.sleep(POLL_MS);
     found = await server.positions();
   }
@@ -44,4 +47,25 @@ export async function promote(ports: Ports, s: Snapshot, action: ActionOf<'promo
   await server.writeSettings(settings);
   await server.reload();
   logger.info({ generation, timeline }, 'promoted');
+}
+
+/**
+ * A server that was started anew between K4 and here may have to replay up to initWal once more: false. One that cannot is
+ * not what took over: throws MantaError `LostData`.
+ */
+async function holdsStart({ server, store }: Ports, found: Positions): Promise<boolean> {
+  const initWal = parseLsn(stateOf(store).initWal);
+  const replayed = found.replayed ?? lsn(0n);
+  if (replayed >= initWal) return true;
+  if (await server.hasRecordAt(found.timeline, replayed)) return false;
+  throw new MantaError('LostData', `all that is there ends at ${formatLsn(replayed)}, before ${formatLsn(initWal)}`);
+}
+
+/** The gate closed, read-only, and the new sync named: in force, not only written once (K5). */
+async function harmless(ports: Ports, settings: Settings): Promise<void> {
+  const { written } = await ports.server.observe();
+  if (written === undefined || !sameSettings(written, settings)) return putInForce(ports, settings);
+  const found = await ports.server.inForce();
+  const isShown = sameNames(found.ssn, settings.ssn) && found.readOnly && found.errors === 0;
+  if (!isShown) await putInForce(ports, settings);
 }

@@ -2,10 +2,11 @@ import { MantaError } from '../../../lib/errors/manta-error.ts';
 import { formatLsn } from '../../../lib/shard/lsn.ts';
 import type { ClusterState, PeerRef } from '../../../lib/shard/state.ts';
 import { chainOf } from '../../../lib/shard/state.ts';
-import { isHealthy, myRef, refOf } from '../facts.ts';
+import { isHealthy, myRef, NOBODY, refOf } from '../facts.ts';
 import type { Ports } from '../ports.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { committed, stateOf } from './commit.ts';
+import { putInForce } from './in-force.ts';
 import { cutReceiver, type Drained, drained } from './receiver.ts';
 import { deposedRef } from './take-over.ts';
 
@@ -49,6 +50,7 @@ export async function stateRepair(ports: Ports, s: Snapshot): Promise<void> {
   const { directory } = await server.observe();
   if (request === undefined || directory.kind !== 'usable')
     throw new MantaError('LostData', 'no database to go on with');
+  if (request.sync !== undefined) await joinSync(ports, request.sync);
   const end = await standStill(ports);
   if (end === undefined) return;
   const marks = [s.local.highWater, ...Object.values(s.etcd.peers).map(peer => peer.value.local)];
@@ -71,13 +73,17 @@ export async function stateRepair(ports: Ports, s: Snapshot): Promise<void> {
     ),
     initWal: formatLsn(end.position),
     initTimeline: end.timeline,
-    timeline: Math.max(
-      end.timeline,
-      highest(mark => mark.lastTimeline, old?.timeline ?? 0),
-    ),
+    timeline: highest(mark => mark.lastTimeline, Math.max(end.timeline, old?.timeline ?? 0)),
     cause: 'state-repair',
   };
   await committed(store, await store.writeState(next, answered(ports, s, 'state-repair')));
+}
+
+/** As in J1: a primary that is serving acknowledges nothing any more that its new sync does not hold. */
+async function joinSync(ports: Ports, sync: string): Promise<void> {
+  const { written } = await ports.server.observe();
+  if (written?.role !== 'primary' || written.ssn.includes(sync)) return;
+  await putInForce(ports, { ...written, ssn: [sync, ...written.ssn.filter(name => name !== NOBODY)] });
 }
 
 /** The end of what this server holds, once it can grow no more. A primary is closed already, or serves with its sync. */

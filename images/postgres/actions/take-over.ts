@@ -1,7 +1,7 @@
 import type { Comparison, Operation } from '../../../lib/coordinator/coordinator.ts';
-import { formatLsn, parseLsn } from '../../../lib/shard/lsn.ts';
+import { formatLsn, type Lsn, laterOf, lsn, parseLsn } from '../../../lib/shard/lsn.ts';
 import type { ClusterState, DeposedRef, PeerRef } from '../../../lib/shard/state.ts';
-import type { ActionOf } from '../action.ts';
+import type { ActionOf, TakeoverTrigger } from '../action.ts';
 import { myRef, refOf } from '../facts.ts';
 import type { Ports } from '../ports.ts';
 import { dueTakeover } from '../rules/take-over.ts';
@@ -23,15 +23,29 @@ export async function takeOver(ports: Ports, s: Snapshot, action: ActionOf<'take
   if (due === undefined || due.trigger !== action.trigger || state === undefined) return;
   await endReceivers(ports);
   const end = await drained(ports);
-  if (end === undefined || end.position < parseLsn(state.initWal)) return;
-  const next = successorState(fresh, state, due.candidate, end);
+  const handedOffAt = handedOver(fresh, state, due.trigger);
+  // What was handed over has to be here to its end: its former owner follows without a rewind.
+  if (end === undefined || end.position < laterOf(parseLsn(state.initWal), handedOffAt ?? lsn(0n))) return;
+  const next = successorState(fresh, state, due.candidate, end, handedOffAt !== undefined);
   const { compare, operations } = conditions(fresh.etcd, state, action.trigger, ports);
   await committed(store, await store.writeState(next, { compare, operations }));
   logger.info({ generation: next.generation, cause: next.cause, initWal: next.initWal }, 'taken over');
 }
 
-function successorState(s: Snapshot, state: ClusterState, candidate: string, end: Drained): ClusterState {
-  const isHandedOver = s.etcd.peers[state.primary.id]?.value.status === 'handed-off';
+/** Where the primary stopped that has handed over in this generation; a record that says so may also be left over. */
+function handedOver(s: Snapshot, state: ClusterState, trigger: TakeoverTrigger): Lsn | undefined {
+  const record = s.etcd.peers[state.primary.id]?.value;
+  if (trigger !== 'T-b' || record?.status !== 'handed-off' || record.handedOffAt === undefined) return undefined;
+  return parseLsn(record.handedOffAt);
+}
+
+function successorState(
+  s: Snapshot,
+  state: ClusterState,
+  candidate: string,
+  end: Drained,
+  isHandedOver: boolean,
+): ClusterState {
   const others = state.async.filter(peer => peer.id !== candidate && s.etcd.peers[peer.id] !== undefined);
   const generation = state.generation + 1;
   return {
@@ -63,7 +77,7 @@ export function deposedRef(peer: PeerRef, sinceGeneration: number, end: Drained)
 }
 
 /** What K4 compares of the old primary's key, by the reason for the takeover. */
-function conditions(etcd: EtcdView, state: ClusterState, trigger: string, ports: Ports) {
+function conditions(etcd: EtcdView, state: ClusterState, trigger: TakeoverTrigger, ports: Ports) {
   const compare: Comparison[] = [];
   const operations: Operation[] = [];
   const { keys } = ports.store;

@@ -1,6 +1,15 @@
 import type { ClusterState } from '../../../lib/shard/state.ts';
 import type { Rule } from '../decide.ts';
-import { answered, asPrimary, awaitsRequest, canSyncTakeOver, isFrozen } from '../facts.ts';
+import {
+  answered,
+  asPrimary,
+  awaitsRequest,
+  canSyncTakeOver,
+  hasFailedToPromote,
+  hasHungSender,
+  isFrozen,
+  isOffering,
+} from '../facts.ts';
 import { hasLostData, isCrashLoop } from '../health.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { derivedTimes } from '../times.ts';
@@ -14,12 +23,12 @@ export const abdicate: Rule = {
   why: 'this primary’s PostgreSQL cannot serve soon, and the warm sync can',
   decide(s) {
     const state = asPrimary(s);
-    if (state === undefined || state.systemId === null || s.evidence.status !== 'active') return undefined;
-    if (s.etcd.registered === undefined || isFrozen(s) || awaitsRequest(s)) return undefined;
+    if (state === undefined || state.systemId === null || isOffering(s)) return undefined;
+    if (isFrozen(s) || awaitsRequest(s)) return undefined;
     if (s.evidence.withdrewAt !== undefined && s.now - s.evidence.withdrewAt < PATIENCE_MS) return undefined;
     const why = reasonToAbdicate(s, state);
     if (why === undefined) return undefined;
-    if (canSyncTakeOver(s, state)) return { kind: 'abdicate', why };
+    if (s.etcd.registered !== undefined && canSyncTakeOver(s, state)) return { kind: 'abdicate', why };
     return isAnswerDue(s, state) ? { kind: 'wait', why: 'asking the sync whether it can take over' } : undefined;
   },
 };
@@ -36,14 +45,13 @@ function reasonToAbdicate(s: Snapshot, state: ClusterState): string | undefined 
   const found = answered(s);
   if (found !== undefined && !found.inRecovery && found.timeline !== state.timeline)
     return 'its timeline is not the reserved one';
-  if ((s.failures['join-sync']?.count ?? 0) >= 3) return 'one of its senders hangs';
-  return undefined;
+  if (hasHungSender(s)) return 'one of its senders hangs';
+  return hasFailedToPromote(s) ? 'its promotion does not end' : undefined;
 }
 
-/** A process that has just started has not been answered yet, and crash recovery may take long. */
+/** A process that has just started is not registered, or not answered yet, and crash recovery may take long. */
 function isAnswerDue(s: Snapshot, state: ClusterState): boolean {
-  if (state.sync === null || s.evidence.sync?.kind === 'gone') return false;
-  return (
-    s.evidence.answers[state.sync.id] === undefined && s.now - s.evidence.statusSince < derivedTimes(s.times).silenceMs
-  );
+  if (state.sync === null || s.server.process.kind === 'up') return false;
+  const isNew = s.now - s.evidence.statusSince < derivedTimes(s.times).silenceMs;
+  return isNew && (s.etcd.registered === undefined || s.evidence.answers[state.sync.id] === undefined);
 }

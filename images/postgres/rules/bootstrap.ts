@@ -1,7 +1,16 @@
 import { ordinalOf } from '../../../lib/shard/records.ts';
 import type { Action } from '../action.ts';
 import type { Rule } from '../decide.ts';
-import { answeredAsPrimary, asPrimary, asSync, isTooSoon, primarySettings, ssnOf } from '../facts.ts';
+import {
+  answeredAsPrimary,
+  asPrimary,
+  asSync,
+  isFrozen,
+  isTerminating,
+  isTooSoon,
+  primarySettings,
+  ssnOf,
+} from '../facts.ts';
 import type { PeerView, Snapshot } from '../snapshot.ts';
 
 /** §7.3. initdb runs nowhere else. */
@@ -9,12 +18,12 @@ export const bootstrap: Rule = {
   name: 'bootstrap',
   why: 'the shard has no database yet',
   decide(s) {
-    if (s.etcd.registered === undefined) return undefined;
+    if (s.etcd.registered === undefined || isTerminating(s)) return undefined;
     const state = s.etcd.state?.value;
     if (state === undefined) return declareFirst(s);
     if (state.systemId !== null) return undefined;
     if (asPrimary(s) !== undefined) return makeDatabase(s);
-    if (asSync(s) !== undefined && isFounderLost(s)) return { kind: 'inherit-bootstrap' };
+    if (asSync(s) !== undefined && isFounderLost(s) && !isFrozen(s)) return { kind: 'inherit-bootstrap' };
     return { kind: 'wait', why: `${state.primary.id} is making the database` };
   },
 };
@@ -29,6 +38,7 @@ function declareFirst(s: Snapshot): Action {
   if (present.length < config.value.peers) {
     return { kind: 'wait', why: `${present.length} of ${config.value.peers} peers are there` };
   }
+  if (s.local.systemId !== null) return { kind: 'wait', why: 'StateMissing: this volume has held a database' };
   const withData = present.find(peer => peer.value.systemId !== null);
   if (withData !== undefined) return { kind: 'wait', why: `${withData.value.id} already holds a database` };
   const first = present.reduce(earlier);

@@ -9,7 +9,11 @@ export const closeGate: Rule = {
   why: 'a primary that may have been superseded, or whose safety settings are not in force, admits nobody',
   duringJobs: true,
   decide(s) {
-    if (answered(s) === undefined || s.server.written?.gate !== 'open') return undefined;
+    if (answered(s) === undefined) return undefined;
+    if (s.server.written?.gate !== 'open') {
+      const isHalfDone = s.failures['close-gate'] !== undefined && s.server.written !== undefined;
+      return isHalfDone ? { kind: 'close-gate', why: 'those who were in could not be ended' } : undefined;
+    }
     if (s.server.drift !== undefined)
       return { kind: 'close-gate', why: `a setting is not in force: ${s.server.drift}` };
     if (isFenceDue(s)) return { kind: 'close-gate', why: 'nothing proves that this peer is still the primary' };

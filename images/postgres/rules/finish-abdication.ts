@@ -1,5 +1,5 @@
 import type { Rule } from '../decide.ts';
-import { asPrimary } from '../facts.ts';
+import { asPrimary, isFrozen } from '../facts.ts';
 
 /** §7.7, step 3. */
 export const finishAbdication: Rule = {
@@ -11,7 +11,7 @@ export const finishAbdication: Rule = {
     if (state === undefined || state.generation !== s.evidence.statusGeneration) {
       return { kind: 'set-status', status: 'active' };
     }
-    if (s.now - s.evidence.statusSince < s.times.abdicateTimeoutMs) {
+    if (!isFrozen(s) && s.now - s.evidence.statusSince < s.times.abdicateTimeoutMs) {
       return { kind: 'wait', why: 'its PostgreSQL cannot serve; waiting for the sync to take over' };
     }
     return { kind: 'set-status', status: 'active' };

@@ -1,6 +1,6 @@
 import type { Action } from '../action.ts';
 import type { Rule } from '../decide.ts';
-import { asPrimary, primarySettings, ssnOf } from '../facts.ts';
+import { asPrimary, isFrozen, primarySettings, ssnOf } from '../facts.ts';
 import type { Snapshot } from '../snapshot.ts';
 
 /** A stop that takes longer means a sender that waits for a slow receiver (§7.6). */
@@ -35,6 +35,8 @@ function stopInOrder(s: Snapshot): Action | undefined {
     return isClean ? { kind: 'hand-off' } : { kind: 'abdicate', why: 'the orderly stop failed' };
   }
   if (process.kind !== 'up') return undefined;
+  // The sync would not act any more.
+  if (isFrozen(s)) return { kind: 'set-status', status: 'active' };
   if (written?.gate === 'open') {
     const settings = primarySettings(s, { ssn: ssnOf(state), readOnly: true, gate: 'closed' });
     return { kind: 'drain-clients', settings };
@@ -45,7 +47,7 @@ function stopInOrder(s: Snapshot): Action | undefined {
 /** The record is not touched meanwhile: the successor compares its revision. */
 function awaitSuccessor(s: Snapshot): Action | undefined {
   if (s.job !== undefined) return undefined;
-  if (s.now - s.evidence.statusSince < s.times.switchoverTimeoutMs) {
+  if (!isFrozen(s) && s.now - s.evidence.statusSince < s.times.switchoverTimeoutMs) {
     return { kind: 'wait', why: 'handed over, and waiting for the sync to take over' };
   }
   return { kind: 'set-status', status: 'active' };

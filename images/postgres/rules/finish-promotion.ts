@@ -1,8 +1,18 @@
+import type { ClusterState } from '../../../lib/shard/state.ts';
 import type { Action } from '../action.ts';
 import type { Rule } from '../decide.ts';
-import { answered, asPrimary, isTooSoon, ssnOf, standbySettings } from '../facts.ts';
+import {
+  answered,
+  asPrimary,
+  canSyncTakeOver,
+  hasFailedToPromote,
+  isTerminating,
+  isTooSoon,
+  ssnOf,
+  standbySettings,
+} from '../facts.ts';
 import { hasLostData } from '../health.ts';
-import type { Settings } from '../server.ts';
+import type { DirectoryView, Settings } from '../server.ts';
 import type { Snapshot } from '../snapshot.ts';
 
 /** §7.5, K5 to K7. */
@@ -12,28 +22,23 @@ export const finishPromotion: Rule = {
   decide(s) {
     const state = asPrimary(s);
     if (state === undefined || state.systemId === null || hasLostData(s)) return undefined;
+    if (hasFailedToPromote(s) && canSyncTakeOver(s, state)) return undefined;
     const found = answered(s);
-    const { process, directory } = s.server;
-    if (process.kind === 'none') {
-      const isResumed = directory.kind === 'usable' && directory.wasStandby;
-      return isResumed ? startAgain(s) : undefined;
-    }
-    if (found === undefined) return undefined;
+    const { process, directory, written } = s.server;
+    if (process.kind === 'none')
+      return isPromotionDue(directory, state) && !isTerminating(s) ? startAgain(s) : undefined;
     // Its settings tell a standby from a server in crash recovery; after a promotion they are replaced last.
-    const isStandby = s.server.written?.role === 'standby';
-    if (isStandby && (found.inRecovery || found.timeline === state.timeline)) {
-      return { kind: 'promote', settings: heldStandby(s) };
-    }
-    if (found.inRecovery) return undefined;
-    if (found.timeline !== state.timeline) {
-      return {
-        kind: 'wait',
-        why: `TimelineMismatch: the server is on ${found.timeline}, ${state.timeline} was reserved`,
-      };
-    }
-    return undefined;
+    if (found === undefined || written?.role !== 'standby') return undefined;
+    return found.inRecovery || found.timeline === state.timeline
+      ? { kind: 'promote', settings: heldStandby(s) }
+      : undefined;
   },
 };
+
+/** Also of a primary that a repaired state has given a timeline beyond its own (§13): it takes it by a promotion too. */
+function isPromotionDue(directory: DirectoryView, state: ClusterState): boolean {
+  return directory.kind === 'usable' && (directory.wasStandby || directory.timeline < state.timeline);
+}
 
 function startAgain(s: Snapshot): Action {
   if (isTooSoon(s, 'start', [0, 1_000, 5_000, 30_000])) return { kind: 'wait', why: 'its server did not start' };

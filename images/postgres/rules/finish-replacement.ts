@@ -1,5 +1,15 @@
 import type { Rule } from '../decide.ts';
-import { answeredAsPrimary, asPrimary, isFrozen, isHealthy, primarySettings, sameNames, ssnOf } from '../facts.ts';
+import {
+  answeredAsPrimary,
+  asPrimary,
+  canSyncTakeOver,
+  hasHungSender,
+  isFrozen,
+  isHealthy,
+  primarySettings,
+  sameNames,
+  ssnOf,
+} from '../facts.ts';
 import type { Snapshot } from '../snapshot.ts';
 
 /** §7.4, J2 to J4. The names in the settings say where the protocol stands. */
@@ -14,6 +24,7 @@ export const finishReplacement: Rule = {
     if (sameNames(written.ssn, declared)) return undefined;
     const candidate = written.ssn[0];
     const isJoined = candidate !== undefined && sameNames(written.ssn.slice(1), declared);
+    if (hasHungSender(s) && canSyncTakeOver(s, state)) return undefined;
     if (isJoined && canDeclare(s, candidate)) return { kind: 'declare-sync', candidate };
     return {
       kind: 'configure',

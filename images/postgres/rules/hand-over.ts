@@ -7,6 +7,7 @@ import {
   canSyncTakeOver,
   isConfigured,
   isFrozen,
+  isOffering,
   isSwitchoverRequested,
   isTerminating,
   senderTo,
@@ -18,6 +19,7 @@ import type { Snapshot } from '../snapshot.ts';
 const CHECKPOINT_AGE_MS = 10_000;
 const CHECKPOINT_SLOW_MS = 2_000;
 const PATIENCE_MS = 30_000;
+const PRESSED_MS = 30_000;
 
 /** §7.6, W1 to W3, and §7.13. */
 export const handOver: Rule = {
@@ -25,15 +27,21 @@ export const handOver: Rule = {
   why: 'this primary is asked to give its role to the sync',
   decide(s) {
     const state = asPrimary(s);
-    if (state === undefined || s.evidence.status !== 'active' || !isAsked(s)) return undefined;
+    if (state === undefined || isOffering(s) || !isAsked(s)) return undefined;
     const refusal = refusalOf(s, state);
     if (refusal !== undefined) return isTerminating(s) ? endAlone(s, refusal) : undefined;
     const last = s.lastCheckpoint;
-    const isPrepared = last !== undefined && s.now - last.at < CHECKPOINT_AGE_MS && last.tookMs < CHECKPOINT_SLOW_MS;
+    const isQuick = last !== undefined && last.tookMs < CHECKPOINT_SLOW_MS;
+    const isPrepared = last !== undefined && s.now - last.at < CHECKPOINT_AGE_MS && (isQuick || isPressed(s));
     if (isPrepared) return { kind: 'set-status', status: 'handoff' };
     return s.job === undefined ? { kind: 'checkpoint' } : { kind: 'wait', why: 'a checkpoint before the hand-over' };
   },
 };
+
+/** On a slow disk no checkpoint is quick, and the time this process is given runs out. */
+function isPressed(s: Snapshot): boolean {
+  return s.terminatingSince !== undefined && s.now - s.terminatingSince > PRESSED_MS;
+}
 
 function isAsked(s: Snapshot): boolean {
   return isTerminating(s) || isSwitchoverRequested(s) || !isConfigured(s, s.me.id) || isDiskFull(s);
@@ -58,6 +66,7 @@ export function refusalOf(s: Snapshot, state: ClusterState): string | undefined 
 
 /** §7.13: nobody to hand over to. */
 function endAlone(s: Snapshot, refusal: string): Action {
+  if (s.job !== undefined) return { kind: 'abort-job' };
   if (s.server.process.kind === 'none') return { kind: 'exit' };
   return { kind: 'stop', mode: 'fast', why: `asked to end, and cannot hand over: ${refusal}` };
 }

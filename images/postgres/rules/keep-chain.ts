@@ -1,7 +1,7 @@
 import type { Cause, ClusterState, PeerRef } from '../../../lib/shard/state.ts';
 import { chainOf } from '../../../lib/shard/state.ts';
 import type { Rule } from '../decide.ts';
-import { answeredAsPrimary, asPrimary, isConfigured, refOf } from '../facts.ts';
+import { answeredAsPrimary, asPrimary, isConfigured, isOffering, refOf } from '../facts.ts';
 import type { PeerView, Snapshot } from '../snapshot.ts';
 
 /** §7.10, last item, and §7.9 step 7: what changes within a generation. */
@@ -11,7 +11,7 @@ export const keepChain: Rule = {
   decide(s) {
     const state = asPrimary(s);
     if (state === undefined || state.systemId === null || answeredAsPrimary(s) === undefined) return undefined;
-    if (s.etcd.registered === undefined || s.evidence.status !== 'active') return undefined;
+    if (s.etcd.registered === undefined || isOffering(s)) return undefined;
     const step = [dropAbsent, dropDeposed, takeBack, append, refresh].map(part => part(s, state)).find(Boolean);
     if (step === undefined) return undefined;
     const { cause, ...change } = step;
@@ -55,9 +55,10 @@ function append(s: Snapshot, state: ClusterState): Step | undefined {
   return found === undefined ? undefined : { cause: 'async-added', async: [...state.async, refOf(found)] };
 }
 
-/** It streams from the tail already. */
+/** It streams from the chain already, as it is now: what it said in an earlier generation says nothing of this one. */
 function isReady(view: PeerView | undefined, state: ClusterState): boolean {
-  return view?.value.status === 'rejoin-ready' && view.value.systemId === state.systemId;
+  if (view === undefined || view.value.systemId !== state.systemId) return false;
+  return view.value.status === 'rejoin-ready' && view.value.statusGeneration === state.generation;
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { Action } from '../action.ts';
 import type { Rule } from '../decide.ts';
-import { asPrimary, asSync, isTerminating } from '../facts.ts';
+import { asPrimary, asSync, isBusy, isTerminating } from '../facts.ts';
 import type { Snapshot } from '../snapshot.ts';
 
 /** §7.13. */
@@ -11,16 +11,20 @@ export const leave: Rule = {
   decide(s) {
     if (!isTerminating(s)) return undefined;
     if (s.job?.kind === 'stop') return undefined;
-    // A primary hands over first; one whose server is gone has tried to abdicate.
-    if (asPrimary(s) !== undefined)
-      return s.server.process.kind === 'none' && s.job === undefined ? { kind: 'exit' } : undefined;
+    if (asPrimary(s) !== undefined) return leaveAsPrimary(s);
     const patience = syncLeaves(s);
     if (patience !== undefined) return patience;
-    if (s.job !== undefined && s.job.kind !== 'checkpoint') return { kind: 'abort-job' };
+    if (s.job !== undefined) return { kind: 'abort-job' };
     if (s.server.process.kind === 'none') return { kind: 'exit' };
     return { kind: 'stop', mode: 'fast', why: 'asked to end' };
   },
 };
+
+/** It hands over first; one whose server is gone has tried to abdicate, and one that is still starting gives that up. */
+function leaveAsPrimary(s: Snapshot): Action | undefined {
+  if (isBusy(s)) return { kind: 'abort-job' };
+  return s.server.process.kind === 'none' && s.job === undefined ? { kind: 'exit' } : undefined;
+}
 
 /** A sync says so, and stays until it is replaced, or nobody is going to replace it. */
 function syncLeaves(s: Snapshot): Action | undefined {

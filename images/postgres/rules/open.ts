@@ -1,9 +1,22 @@
 import { laterOf, parseLsn } from '../../../lib/shard/lsn.ts';
 import type { ClusterState } from '../../../lib/shard/state.ts';
 import type { Rule } from '../decide.ts';
-import { answeredAsPrimary, asPrimary, isTerminating, primarySettings, sameNames, senderTo, ssnOf } from '../facts.ts';
+import {
+  answeredAsPrimary,
+  asPrimary,
+  isOffering,
+  isTerminating,
+  primarySettings,
+  sameNames,
+  sameSettings,
+  senderTo,
+  ssnOf,
+} from '../facts.ts';
 import { hasLostData } from '../health.ts';
 import type { Snapshot } from '../snapshot.ts';
+
+/** A commit that waits longer than this means that the sync is there and still does not confirm (J5). */
+const HELD_UP_MS = 1_000;
 
 /** §7.8, from step 4. */
 export const open: Rule = {
@@ -11,16 +24,18 @@ export const open: Rule = {
   why: 'clients may come in once everything they could read is durable on the sync too',
   decide(s) {
     const state = asPrimary(s);
+    const found = answeredAsPrimary(s);
+    if (state === undefined || found === undefined || state.systemId === null) return undefined;
+    if (hasLostData(s) || isTerminating(s) || isOffering(s)) return undefined;
+    // It takes the timeline reserved for it by a promotion, which begins with a start as a standby (§13).
+    if (found.timeline < state.timeline)
+      return { kind: 'stop', mode: 'fast', why: `TimelineMismatch: on ${found.timeline}` };
+    const settings = primarySettings(s, { ssn: ssnOf(state), readOnly: false, gate: 'open' });
     const { written } = s.server;
-    const isOpen = written?.gate === 'open' && !written.readOnly;
-    if (state === undefined || isOpen || answeredAsPrimary(s) === undefined || state.systemId === null)
-      return undefined;
-    if (hasLostData(s) || isTerminating(s) || s.evidence.status !== 'active') return undefined;
-    // Its first database is one that `keep-chain` has to record before anybody is let in.
-    if (state.sync !== null && state.sync.incarnation === null) return undefined;
+    // An attempt that failed may have failed after the settings were written.
+    if (written !== undefined && sameSettings(written, settings) && s.failures.open === undefined) return undefined;
     const obstacle = obstacleOf(s, state);
-    if (obstacle !== undefined) return { kind: 'wait', why: obstacle };
-    return { kind: 'open', settings: primarySettings(s, { ssn: ssnOf(state), readOnly: false, gate: 'open' }) };
+    return obstacle === undefined ? { kind: 'open', settings } : { kind: 'wait', why: obstacle, yields: true };
   },
 };
 
@@ -30,12 +45,15 @@ function obstacleOf(s: Snapshot, state: ClusterState): string | undefined {
   if (s.server.drift !== undefined) return `ConfigDrift: ${s.server.drift}`;
   if (found.timeline !== state.timeline) return `TimelineMismatch: on ${found.timeline}, not ${state.timeline}`;
   if (state.sync === null) return undefined;
+  // `keep-chain` has to record it before anybody is let in.
+  if (state.sync.incarnation === null) return `${state.sync.id} has no database yet`;
   if (s.server.written === undefined || !sameNames(s.server.written.ssn, ssnOf(state)))
     return 'its settings are not the state’s';
   const sender = senderTo(found, state.sync.id);
   if (sender?.flushed === undefined || sender.priority !== 1) return `waiting for ${state.sync.id} to stream`;
-  const needed = laterOf(found.flushed, parseLsn(state.initWal));
   const isReopening = s.server.written.gate === 'open';
-  if (isReopening) return sender.flushed >= parseLsn(state.initWal) ? undefined : `${state.sync.id} is catching up`;
-  return sender.flushed >= needed ? undefined : `waiting until ${state.sync.id} holds everything`;
+  const needed = isReopening ? parseLsn(state.initWal) : laterOf(found.flushed, parseLsn(state.initWal));
+  if (sender.flushed < needed) return `waiting until ${state.sync.id} holds everything`;
+  const isHeldUp = found.commitWaitingSince !== undefined && s.now - found.commitWaitingSince >= HELD_UP_MS;
+  return isReopening && isHeldUp ? `${state.sync.id} does not confirm` : undefined;
 }

@@ -1,14 +1,27 @@
 import { parseLsn } from '../../../lib/shard/lsn.ts';
-import { type ClusterState, chainOf, type PeerRef } from '../../../lib/shard/state.ts';
+import { type ClusterState, chainOf, type PeerRef, upstreamOf } from '../../../lib/shard/state.ts';
 import type { Action } from '../action.ts';
 import type { Rule } from '../decide.ts';
-import { answeredAsStandby, endpointOf, isFrozen, isTooSoon, myRole, sameSettings, standbySettings } from '../facts.ts';
+import {
+  answeredAsStandby,
+  endpointOf,
+  isFrozen,
+  isHealthy,
+  isTooSoon,
+  myRole,
+  sameSettings,
+  standbyEnd,
+  standbySettings,
+} from '../facts.ts';
 import { REBUILD_DELAYS_MS } from '../health.ts';
 import type { Snapshot } from '../snapshot.ts';
+import { isEligible } from './take-over.ts';
 
 const RESTART_DELAYS_MS = [0, 1_000, 5_000, 30_000];
-/** A standby of the chain that cannot stream for so long, from an upstream that is there, has strayed from its history. */
+/** A standby that cannot stream for so long, from an upstream that is well, may have strayed from its history. */
 const STRAYED_MS = 10_000;
+/** One whose history is the right one waits out whatever is between the two, and then fetches what it lacks otherwise. */
+const STRANDED_MS = 300_000;
 
 /** §7.9, and §7.10 for standbys whose WAL goes beyond a fork. */
 export const rejoin: Rule = {
@@ -20,28 +33,29 @@ export const rejoin: Rule = {
     if (s.etcd.requests.rebuild?.peer === s.me.id) return undefined;
     const role = myRole(s);
     if (role === 'deposed' || role === 'none') return outside(s, state);
-    // Taken back. As primary it would open only with an active status.
+    // Taken back; said again later, it would make a diverged peer look mended.
     if (s.evidence.status === 'rejoin-ready') return { kind: 'set-status', status: 'active' };
-    return role === 'async' && hasStrayed(s, state)
-      ? { kind: 'stop', mode: 'fast', why: 'it cannot follow its upstream' }
-      : undefined;
+    // What a sync holds that may take over is not given away, whatever the primary shows.
+    if (role === 'primary' || (role === 'sync' && isEligible(s))) return undefined;
+    const upstream = upstreamOf(state, s.me.id);
+    return upstream === undefined || isFrozen(s) ? undefined : returnFromStraying(s, state, upstream);
   },
 };
 
 function outside(s: Snapshot, state: ClusterState): Action | undefined {
   const { process, directory, written } = s.server;
   const found = answeredAsStandby(s);
-  const tail = chainOf(state).at(-1) ?? state.primary;
-  const settings = standbySettings(s, endpointOf(s, tail));
+  const upstream = lastThatIsWell(s, state);
+  const settings = standbySettings(s, endpointOf(s, upstream));
   if (found !== undefined) {
     if (written === undefined || !sameSettings(written, settings) || s.server.receiverPassword === 'empty') {
       return { kind: 'restore-receiver', settings };
     }
-    if (found.isStreaming)
-      return s.evidence.status === 'rejoin-ready' ? undefined : { kind: 'set-status', status: 'rejoin-ready' };
-    if (isStraying(s, tail)) return { kind: 'stop', mode: 'fast', why: 'it cannot follow the tail of the chain' };
-    return { kind: 'wait', why: `waiting to stream from ${tail.id}` };
+    if (found.isStreaming) return sayReady(s, state);
+    const wait = { kind: 'wait', why: `waiting to stream from ${upstream.id}` } as const;
+    return isFrozen(s) ? wait : (returnFromStraying(s, state, upstream) ?? wait);
   }
+  if (process.kind === 'remains') return { kind: 'stop', mode: 'kill', why: 'its PostgreSQL ended, not all of it' };
   if (process.kind !== 'none') return { kind: 'wait', why: 'its PostgreSQL is not up yet' };
   if (isFrozen(s)) return { kind: 'wait', why: 'ClusterFrozen: a frozen shard rebuilds nobody' };
   const mend = directory.kind === 'usable' ? mendDirectory(s, state) : rebuildFrom(s, state.primary);
@@ -50,12 +64,24 @@ function outside(s: Snapshot, state: ClusterState): Action | undefined {
   return { kind: 'start', settings };
 }
 
+/** Below whom to stream: the tail, or, when that is down, the next above it; nobody could come back otherwise. */
+function lastThatIsWell(s: Snapshot, state: ClusterState): PeerRef {
+  return chainOf(state).findLast(peer => isHealthy(s, peer.id)) ?? state.primary;
+}
+
+/** For this generation: what was true in an earlier one may not be any more. */
+function sayReady(s: Snapshot, state: ClusterState): Action | undefined {
+  const isSaid = s.evidence.status === 'rejoin-ready' && s.evidence.statusGeneration === state.generation;
+  return isSaid ? undefined : { kind: 'set-status', status: 'rejoin-ready' };
+}
+
 /** Undefined: the directory can follow as it is. */
 function mendDirectory(s: Snapshot, state: ClusterState): Action | undefined {
   const { directory } = s.server;
   if (directory.kind !== 'usable') return undefined;
-  // A timeline at least as new as the primary's: it has been rewound to it, or has followed it.
-  if (directory.timeline >= state.timeline && !s.failures.rewind) return undefined;
+  if (s.failures.rewind !== undefined || hasForeignTimeline(s, state)) return rebuildFrom(s, state.primary);
+  // It has been rewound to the primary's timeline, or has followed it there.
+  if (directory.timeline === state.timeline) return undefined;
   const mine = state.deposed.find(peer => peer.id === s.me.id);
   const isBeforeFork =
     mine !== undefined &&
@@ -63,8 +89,18 @@ function mendDirectory(s: Snapshot, state: ClusterState): Action | undefined {
     directory.timeline === mine.forkTimeline &&
     directory.end !== undefined &&
     directory.end <= parseLsn(mine.forkWal);
-  if (isBeforeFork) return undefined;
-  return s.failures.rewind === undefined ? whenOpen(s, state.primary, 'rewind') : rebuildFrom(s, state.primary);
+  return isBeforeFork ? undefined : whenOpen(s, state.primary, 'rewind');
+}
+
+/**
+ * A timeline that another peer has too, with other contents, or that the shard does not know: pg_rewind would not see the
+ * difference (§7.9 step 4, §11.8).
+ */
+function hasForeignTimeline(s: Snapshot, state: ClusterState): boolean {
+  const { directory } = s.server;
+  if (directory.kind !== 'usable') return false;
+  const isMine = s.local.promotedTimelines.some(past => past.timeline === directory.timeline);
+  return directory.timeline > state.timeline || (directory.timeline === state.timeline && isMine);
 }
 
 /** A base backup, three times at most (§7.9 step 5). */
@@ -86,15 +122,25 @@ function whenOpen(s: Snapshot, source: PeerRef, kind: 'rewind' | 'base-backup'):
   return { kind, from: endpointOf(s, source) };
 }
 
-function hasStrayed(s: Snapshot, state: ClusterState): boolean {
-  const chain = chainOf(state);
-  const upstream = chain[chain.findIndex(peer => peer.id === s.me.id) - 1];
-  return upstream !== undefined && answeredAsStandby(s) !== undefined && isStraying(s, upstream);
+/**
+ * A standby that is up and cannot follow. Beyond a fork, or on a timeline that may have been left: pg_rewind. On the right
+ * one: its WAL is gone upstream, or the way there is closed, which takes patience to tell apart.
+ */
+function returnFromStraying(s: Snapshot, state: ClusterState, upstream: PeerRef): Action | undefined {
+  const found = answeredAsStandby(s);
+  if (found === undefined || found.isStreaming || s.etcd.peers[upstream.id]?.value.health !== 'ok') return undefined;
+  if (s.etcd.peers[state.primary.id]?.value.health !== 'ok') return undefined;
+  const idleMs = s.now - Math.max(found.streamMovedAt ?? 0, s.server.starts.at(-1) ?? 0);
+  if (idleMs <= STRAYED_MS) return undefined;
+  const fork = forkOf(state, found.timeline);
+  const isBeyond = found.timeline < state.timeline && (fork === undefined || standbyEnd(found) > fork);
+  if (isBeyond && s.failures.rewind === undefined) return whenOpen(s, state.primary, 'rewind');
+  return idleMs > STRANDED_MS || isBeyond ? rebuildFrom(s, state.primary) : undefined;
 }
 
-function isStraying(s: Snapshot, upstream: PeerRef): boolean {
-  const found = answeredAsStandby(s);
-  if (found === undefined || found.isStreaming || s.etcd.peers[upstream.id]?.value.health !== 'ok') return false;
-  const startedAt = s.server.starts.at(-1) ?? 0;
-  return s.now - Math.max(found.streamMovedAt ?? 0, startedAt) > STRAYED_MS;
+/** Where a timeline was left, as far as the state remembers. */
+function forkOf(state: ClusterState, timeline: number) {
+  if (state.initTimeline === timeline) return parseLsn(state.initWal);
+  const left = state.deposed.find(peer => peer.forkTimeline === timeline);
+  return left === undefined ? undefined : parseLsn(left.forkWal);
 }

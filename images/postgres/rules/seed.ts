@@ -16,7 +16,7 @@ export const seed: Rule = {
       return { kind: 'discard-directory' };
     }
     if ((role !== 'sync' && role !== 'async') || s.server.process.kind !== 'none') return undefined;
-    if (s.server.directory.kind === 'usable' && s.failures.rewind === undefined) return undefined;
+    if (s.server.directory.kind === 'usable') return undefined;
     const upstream = role === 'sync' ? state.primary : upstreamOf(state, s.me.id);
     // An upstream that cannot be copied from: the primary can.
     const source =

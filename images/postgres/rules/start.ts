@@ -1,9 +1,20 @@
 import { upstreamOf } from '../../../lib/shard/state.ts';
 import type { Rule } from '../decide.ts';
-import { endpointOf, isTerminating, isTooSoon, myRole, primarySettings, ssnOf, standbySettings } from '../facts.ts';
+import {
+  asSync,
+  endpointOf,
+  isTerminating,
+  isTooSoon,
+  myRole,
+  primarySettings,
+  ssnOf,
+  standbySettings,
+} from '../facts.ts';
 import { hasLostData, isCrashLoop } from '../health.ts';
+import type { Snapshot } from '../snapshot.ts';
 
 const RESTART_DELAYS_MS = [0, 1_000, 5_000, 30_000];
+const CUT_PENDING_MS = 60_000;
 
 /** §7.1. */
 export const start: Rule = {
@@ -12,11 +23,14 @@ export const start: Rule = {
   decide(s) {
     const state = s.etcd.state?.value;
     const { process, directory } = s.server;
-    if (state === undefined || process.kind !== 'none' || directory.kind !== 'usable' || isTerminating(s))
-      return undefined;
     const role = myRole(s);
+    if (state === undefined || state.systemId === null || isTerminating(s)) return undefined;
     if (role !== 'primary' && role !== 'sync' && role !== 'async') return undefined;
+    if (process.kind === 'remains') return { kind: 'stop', mode: 'kill', why: 'its PostgreSQL ended, not all of it' };
+    if (isHung(s)) return { kind: 'stop', mode: 'kill', why: 'its PostgreSQL does not answer' };
+    if (process.kind !== 'none') return undefined;
     if (hasLostData(s)) return { kind: 'wait', why: 'LostData: its volume does not hold what the primary must' };
+    if (directory.kind !== 'usable') return undefined;
     if (role === 'primary' && isCrashLoop(s)) return { kind: 'wait', why: 'CrashLoop: five starts in ten minutes' };
     if (isTooSoon(s, 'start', RESTART_DELAYS_MS)) {
       return { kind: 'wait', why: `its PostgreSQL did not start: ${s.failures.start?.message}` };
@@ -24,7 +38,19 @@ export const start: Rule = {
     if (role === 'primary') {
       return { kind: 'start', settings: primarySettings(s, { ssn: ssnOf(state), readOnly: true, gate: 'closed' }) };
     }
-    const upstream = upstreamOf(state, s.me.id);
+    const upstream = isCutPending(s) ? undefined : upstreamOf(state, s.me.id);
     return { kind: 'start', settings: standbySettings(s, upstream && endpointOf(s, upstream)) };
   },
 };
+
+/** Checked every second, and so for five (§11.11). A primary has offered its role first, if it could. */
+function isHung(s: Snapshot): boolean {
+  const { process, unansweredSince } = s.server;
+  return process.kind === 'up' && unansweredSince !== undefined && s.now - unansweredSince >= s.times.healthFailMs;
+}
+
+/** It was stopped because a receiver would not end: it comes up without any, and the takeover goes on or is undone (K2). */
+function isCutPending(s: Snapshot): boolean {
+  const failure = s.failures['cut-receiver'];
+  return asSync(s) !== undefined && failure !== undefined && s.now - failure.lastAt < CUT_PENDING_MS;
+}

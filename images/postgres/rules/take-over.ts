@@ -9,7 +9,6 @@ import {
   isCut,
   isFrozen,
   isHealthy,
-  isTooSoon,
   myIncarnation,
   senderTo,
   standbyEnd,
@@ -18,6 +17,8 @@ import type { Answered } from '../server.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { derivedTimes } from '../times.ts';
 
+const STUCK_MS = 10_000;
+
 /** §7.5, K1 to K4. */
 export const takeOver: Rule = {
   name: 'take-over',
@@ -25,12 +26,17 @@ export const takeOver: Rule = {
   decide(s) {
     const due = dueTakeover(s);
     if (due === undefined) return undefined;
-    if (isCut(s)) return { kind: 'take-over', ...due };
     // A receiver that would not end: a server that is started anew has none that holds the password.
-    if (isTooSoon(s, 'cut-receiver', [10_000])) return { kind: 'stop', mode: 'fast', why: 'ReceiverStuck' };
-    return { kind: 'cut-receiver' };
+    if (isReceiverStuck(s)) return { kind: 'stop', mode: 'fast', why: 'ReceiverStuck' };
+    return isCut(s) ? { kind: 'take-over', ...due } : { kind: 'cut-receiver' };
   },
 };
+
+/** Since this server was started the cut has failed, and not long ago. */
+function isReceiverStuck(s: Snapshot): boolean {
+  const failure = s.failures['cut-receiver'];
+  return failure !== undefined && failure.lastAt > (s.server.starts.at(-1) ?? 0) && s.now - failure.lastAt < STUCK_MS;
+}
 
 /** Whether the sync has to act, why, and with whom as its own sync. */
 export function dueTakeover(s: Snapshot): { trigger: TakeoverTrigger; candidate: string } | undefined {
