@@ -103,7 +103,7 @@ export const mutations: readonly Mutation[] = [
     executors: {
       'declare-sync': async (ports, s, { candidate }) => {
         await putInForce(ports, primarySettings(s, { ssn: [candidate], readOnly: false, gate: 'open' }));
-        await ports.pace.sleep(1_000);
+        await ports.pace.sleep(150);
         await declareNow(ports, s, candidate);
       },
     },

@@ -31,9 +31,10 @@ export const scenarios = {
     { kind: 'isolate', whom: 'async', when: after('join-sync', random.between(0, 40)), ms: 5_000 },
   ]),
   /** A sync that is replaced and knows nothing of it streams on, and is to replace its own successor. */
-  syncReturns: aScenario('a sync whose sitter sleeps is replaced, and its successor dies', random => [
-    { kind: 'pause-sitter', whom: 'sync', when: at(begin(random)), ms: 2_350 },
-    { kind: 'crash', whom: 'sync', when: after('declare-sync', random.between(30, 200)), ms: 8_000 },
+  syncReturns: aScenario('a sync is to be rebuilt while its sitter sleeps, and its successor dies', random => [
+    { kind: 'pause-sitter', whom: 'sync', when: at(1_000), ms: 2_300 },
+    { kind: 'rebuild', whom: 'sync', when: at(1_010), ms: 1 },
+    { kind: 'crash', whom: 'sync', when: after('declare-sync', random.between(200, 400)), ms: 8_000 },
   ]),
   /** The transaction that names the new sync arrives seconds later. */
   declarationLost: aScenario('a sync is asked to end while etcd loses answers', random => [

@@ -1,0 +1,35 @@
+import { rules } from '../decide.ts';
+import { campaign, describe as describeResult, report } from './campaign.ts';
+import { runSeed } from './run.ts';
+
+const WITHIN_MS = 60_000;
+
+test('a seed is one run: its trace repeats to the last line', async () => {
+  const [first, second] = [await runSeed(7, { traceLines: 5_000 }), await runSeed(7, { traceLines: 5_000 })];
+  expect(second.trace).toEqual(first.trace);
+  expect(first.acknowledged).toBeGreaterThan(100);
+}, 60_000);
+
+/** Each of these has broken a property once. */
+test.each([8, 15, 38, 78, 95])(
+  'seed %i breaks nothing any more',
+  async seed => {
+    const result = await runSeed(seed, { traceLines: 60 });
+    if (result.violation !== undefined) throw new Error(describeResult(result));
+  },
+  60_000,
+);
+
+test('whatever fails, for a minute of random and directed faults, no property is violated', async () => {
+  const firstSeed = Date.now() % 1_000_000_000;
+  const outcome = await campaign({
+    firstSeed,
+    withinMs: WITHIN_MS,
+    runs: Number.POSITIVE_INFINITY,
+    peers: undefined,
+    traceLines: 60,
+  });
+  const names = rules.map(({ name }) => name);
+  if (outcome.violations.length > 0) throw new Error(report(outcome, names));
+  expect(outcome.acknowledged).toBeGreaterThan(0);
+}, 180_000);
