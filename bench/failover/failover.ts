@@ -57,7 +57,7 @@ export async function failover(args: readonly string[]): Promise<number> {
   const [release = 'current'] = oneOf(RELEASES, values.patroni);
   const skipped = oneOf(['patroni', 'manta', ''], values.skip);
   const { dir: bin } = findBinaries();
-  const logger = pino({ level: 'warn' }, pino.destination(2));
+  const logger = pino({ level: 'error' }, pino.destination(2));
   const systems: Create[] = [];
   if (!skipped.includes('manta')) {
     const onProgress = (text: string) => say(`manta: ${text}`);

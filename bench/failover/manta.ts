@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
 import { createTable, poolClient } from '../../faults/shard/load-client.ts';
 import { type LocalPeer, type LocalShard, startLocalShard } from '../../images/postgres/local/local-shard.ts';
+import { ROOT_KEY } from '../../images/postgres/local/open-shard.ts';
 import { defaultTimes } from '../../images/postgres/times.ts';
 import { createPool, type Pool, poolDefaults } from '../../lib/database/pool.ts';
 import { systemClock } from '../../lib/lifecycle/clock.ts';
@@ -14,7 +15,6 @@ import { type Fault, interruptEtcd, type System } from './system.ts';
 
 const DATABASE = 'index';
 const LOAD_ROLE = 'manta_webapi';
-const ROOT_KEY = '/manta';
 /** For a writer that finds no primary: as long as Patroni's writers wait. */
 const WAIT_MS = 5_000;
 
@@ -35,7 +35,12 @@ export function createManta(
   async function start(): Promise<void> {
     const { dir, onProgress } = options;
     const shard = await startLocalShard(parts, {
-      ...{ dir: join(dir, 'shard'), peers: 3, etcdMembers: 3, hosts: 'loopback', databases: [DATABASE], onProgress },
+      dir: join(dir, 'shard'),
+      peers: 3,
+      etcdMembers: 3,
+      hosts: 'loopback',
+      databases: [DATABASE],
+      onProgress,
       // What Patroni's servers are given.
       parameters: { shared_buffers: '128MB', max_connections: '100' },
     });
