@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import pg from 'pg';
 import { eventually } from '../../../lib/eventually/eventually.ts';
 import { lsn } from '../../../lib/shard/lsn.ts';
 import { serverProcesses } from './processes.ts';
@@ -50,6 +51,14 @@ it('a chain: who streams, who may log in, who must confirm', async () => {
   expect(await login(p, 'manta_webapi', 'app')).toBe('in');
   await p.server.tryLogin();
   expect(await login(p, 'manta_monitor', 'postgres')).toBe('in');
+  const client = new pg.Client({ ...p.endpoint, user: 'manta_webapi', password: testPassword, database: 'app' });
+  const ended = new Promise(resolve => client.once('error', resolve));
+  await client.connect();
+  await client.query('BEGIN');
+  expect(await p.server.openTransactions()).toBe(1);
+  expect(await p.server.terminateClients()).toBe(1);
+  await ended;
+  await eventually(async () => (await p.server.openTransactions()) === 0, 5_000);
   expect(await login(p, 'postgres', 'postgres')).toMatch(/rejects connection/);
   expect(await login(p, 'manta_dump', 'app')).toMatch(/rejects connection/);
   // A standby keeps its gate closed whatever it is told.
@@ -59,6 +68,7 @@ it('a chain: who streams, who may log in, who must confirm', async () => {
   expect(await login(p, 'manta_webapi', 'app')).toMatch(/rejects connection/);
   await expect(p.server.tryLogin()).rejects.toMatchObject({ code: 'LoginRefused' });
 
+  for (const peer of [p, s]) await peer.sees(view => view.answered?.senders.length === 1);
   const upstream = (await p.server.observe()).answered;
   const standby = (await s.server.observe()).answered;
   expect(upstream?.senders).toMatchObject([{ name: 'peer-1', state: 'streaming', priority: 1 }]);
@@ -71,7 +81,7 @@ it('a chain: who streams, who may log in, who must confirm', async () => {
   expect(await p.server.inForce()).toEqual({ ssn: ['peer-2', 'peer-1'], readOnly: false, errors: 0 });
 }, 60_000);
 
-it('a commit that waits for a standby that is gone is seen waiting, and the gate ends its client', async () => {
+it('a commit that waits for a standby that is gone is seen waiting, and is answered once nobody has to confirm', async () => {
   await s.server.stop('immediate', soon());
   const client = p.sql.query('CREATE TABLE waits (n int)');
   await p.sees(view => view.answered?.commitWaitingSince !== undefined);

@@ -25,7 +25,7 @@ export interface ServerConfig {
   readonly tls?: { readonly certFile: string; readonly keyFile: string };
   /** Base backups read no faster, kilobytes a second. */
   readonly rebuildMaxRateKb: number;
-  readonly times: Pick<Times, 'stopFastMs' | 'stopImmediateMs' | 'healthMs'>;
+  readonly times: Pick<Times, 'stopFastMs' | 'stopImmediateMs'>;
 }
 
 /** The parts of the configuration that have one value nearly everywhere. */

@@ -298,7 +298,7 @@ function seedMethods(parts: Parts) {
       await seed.rewind(basename(directories.current()), from, signal);
     },
     async restore() {
-      throw new MantaError('PostgresOffline', 'this server restores no backups');
+      throw new MantaError('RestoreUnsupported', 'this version restores no backups');
     },
     removeOldIncarnations: async () => directories.removeAllBut(basename(directories.current())),
   } satisfies Partial<Server>;

@@ -101,7 +101,7 @@ interface SenderRow {
 
 /** Everything `observe` shows, in one query. In recovery the timeline is only a lower bound (standby-timeline.ts). */
 export async function look(session: Session): Promise<Look> {
-  const [row] = await session.query<LookRow>(LOOK);
+  const [row] = await session.query<LookRow>(LOOK, [], 'look');
   if (row === undefined) throw new Error('a query without FROM has one row');
   return {
     ...positionsOf(row),

@@ -99,6 +99,7 @@ export function createPostmaster(deps: PostmasterDeps, config: PostmasterConfig)
   }
 
   async function start(dataDirectory: string, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
     const left = child === undefined ? serverProcesses(config.root) : [child.pid];
     if (left.length > 0) throw new MantaError('PostgresRemains', `processes ${left.join(', ')} are not gone yet`);
     // With that proof, and the lock on the volume held, whoever these files name is somebody else.
@@ -200,13 +201,14 @@ function diesWithParent(): boolean {
 }
 
 async function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  // Nobody may wait for it any more when it fails.
+  promise.catch(() => {});
   signal.throwIfAborted();
   let abort = () => {};
   const aborted = new Promise<never>((_, reject) => {
     abort = () => reject(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
   });
-  promise.catch(() => {});
   try {
     return await Promise.race([promise, aborted]);
   } finally {

@@ -13,8 +13,8 @@ import { standbyTimeline } from './standby-timeline.ts';
 /** Asks the running server how it is, and remembers what it said (replication.md §11.7, §11.11). */
 export interface Probe {
   /**
-   * Looks, unless an earlier look is still on its way: then it gives up waiting at once. Waits 80 ms at most, and never
-   * rejects.
+   * Looks, or joins a look that is on its way already. Waits until 80 ms after that was sent at most, so that a server that
+   * owes an answer holds nobody up, and never rejects.
    */
   look(dataDirectory: string): Promise<void>;
   answered(): Answered | undefined;
@@ -33,7 +33,7 @@ export function createProbe(deps: { clock: Clock; session: Session }): Probe {
   let answered: Answered | undefined;
   let settings: Readonly<Record<string, string>> | undefined;
   let unansweredSince: number | undefined;
-  let outstanding: Promise<void> | undefined;
+  let outstanding: { readonly sentAt: number; readonly done: Promise<void> } | undefined;
   let life = 0;
 
   async function ask(dataDirectory: string): Promise<void> {
@@ -54,17 +54,16 @@ export function createProbe(deps: { clock: Clock; session: Session }): Probe {
 
   return {
     async look(dataDirectory) {
-      const late = outstanding !== undefined;
-      const sentAt = deps.clock.monotonic();
-      outstanding ??= ask(dataDirectory).finally(() => {
-        outstanding = undefined;
+      const now = deps.clock.monotonic();
+      outstanding ??= { sentAt: now, done: ask(dataDirectory) };
+      const current = outstanding;
+      const done = current.done.finally(() => {
+        if (outstanding === current) outstanding = undefined;
       });
-      if (late) return;
-      const waited = new AbortController();
-      const patience = sleep(PATIENCE_MS, 'late' as const, { signal: waited.signal }).catch(() => 'late' as const);
-      const first = await Promise.race([outstanding.then(() => 'done' as const), patience]);
-      waited.abort();
-      if (first === 'late') unansweredSince ??= sentAt;
+      const left = PATIENCE_MS - (now - current.sentAt);
+      if (left <= 0 || !(await endsWithin(done, left))) {
+        if (outstanding === current) unansweredSince ??= current.sentAt;
+      }
     },
     answered: () => answered,
     settings: () => settings,
@@ -79,6 +78,14 @@ export function createProbe(deps: { clock: Clock; session: Session }): Probe {
       unansweredSince = undefined;
     },
   };
+}
+
+async function endsWithin(done: Promise<void>, withinMs: number): Promise<boolean> {
+  const ended = new AbortController();
+  const late = sleep(withinMs, false, { signal: ended.signal }).catch(() => false);
+  const inTime = await Promise.race([done.then(() => true), late]);
+  ended.abort();
+  return inTime;
 }
 
 async function describe(

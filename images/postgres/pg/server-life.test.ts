@@ -160,7 +160,7 @@ it('the end of the sitter is the end of its server', async () => {
         ownHost: '127.0.0.1',
         peerNetworks: ['all'],
         rebuildMaxRateKb: 1_000,
-        times: { stopFastMs: 1_000, stopImmediateMs: 1_000, healthMs: 1_000 },
+        times: { stopFastMs: 1_000, stopImmediateMs: 1_000 },
       })});
     await server.writeSettings(${JSON.stringify(noSettings)});
     await server.start(AbortSignal.timeout(20000));

@@ -12,9 +12,10 @@ export interface SocketAddress {
 export interface Session {
   /**
    * Rows of one statement. Rejects with MantaError `PostgresOffline` when the server is not there or has not answered by
-   * the deadline (the connection is then dropped), `PostgresFailed` when it refuses the statement.
+   * the deadline (the connection is then dropped), `PostgresFailed` when it refuses the statement. With a name the
+   * statement is planned once a connection.
    */
-  query<Row extends pg.QueryResultRow>(sql: string, values?: readonly unknown[]): Promise<Row[]>;
+  query<Row extends pg.QueryResultRow>(sql: string, values?: readonly unknown[], name?: string): Promise<Row[]>;
   /** Drops the connection at once. The next query makes another. */
   drop(): void;
 }
@@ -62,7 +63,8 @@ export function createSession(address: SocketAddress, options: SessionOptions): 
   }
 
   return {
-    async query<Row extends pg.QueryResultRow>(sql: string, values: readonly unknown[] = []) {
+    async query<Row extends pg.QueryResultRow>(sql: string, values: readonly unknown[] = [], name?: string) {
+      const statement = { text: sql, values: [...values], ...(name === undefined ? {} : { name }) };
       let timer: NodeJS.Timeout | undefined;
       const late = new Promise<never>((_, reject) => {
         timer = setTimeout(() => {
@@ -71,7 +73,7 @@ export function createSession(address: SocketAddress, options: SessionOptions): 
         }, options.deadlineMs);
       });
       try {
-        const answer = connect().then(client => client.query<Row>(sql, [...values]));
+        const answer = connect().then(client => client.query<Row>(statement));
         answer.catch(() => {});
         return (await Promise.race([answer, late])).rows;
       } catch (error) {

@@ -15,8 +15,6 @@ export interface SettingsContext {
   readonly tls?: { readonly certFile: string; readonly keyFile: string };
   /** Size of the volume the WAL is on. */
   readonly walVolumeBytes: number;
-  /** A restore: where the archive is read, and up to when. */
-  readonly restore?: { readonly command: string; readonly until: string | undefined };
 }
 
 const MIB = 1024 * 1024;
@@ -111,10 +109,7 @@ function wished(settings: Settings, context: SettingsContext): Record<string, st
     primary_conninfo: settings.upstream === undefined ? '' : receiverConninfo(settings.upstream, context),
     // The upstream keeps WAL by slots of its own accord (slots.ts): a receiver is never refused for want of one.
     primary_slot_name: '',
-    restore_command: context.restore?.command ?? '',
-    ...(context.restore?.until === undefined
-      ? {}
-      : { recovery_target_time: context.restore.until, recovery_target_action: 'pause' }),
+    restore_command: '',
   };
 }
 

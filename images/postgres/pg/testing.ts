@@ -161,7 +161,7 @@ async function createTestPeer(dir: string, id: string, passwordDir: string): Pro
       ownHost: '127.0.0.1',
       peerNetworks: ['127.0.0.0/8'],
       rebuildMaxRateKb: 200 * 1024,
-      times: { stopFastMs: 10_000, stopImmediateMs: 5_000, healthMs: 1_000 },
+      times: { stopFastMs: 10_000, stopImmediateMs: 5_000 },
     },
   );
   const peer: TestPeer = {
