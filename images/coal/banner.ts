@@ -1,10 +1,22 @@
 import { join, relative } from 'node:path';
-import type { ClientEnvironment } from './env-file.ts';
+import type { Coal } from './coal.ts';
 
-/** What the terminal shows when the region is ready: endpoint, account, key, three commands to try. metadata.md §17. */
-export function banner(environment: ClientEnvironment, dir: string, baseDir: string): string {
+/**
+ * What the terminal shows when the region is ready: endpoint, account, key, three commands to try, and
+ * how to look at the shard. metadata.md §17.
+ */
+export function banner(
+  { environment, shardDir }: Pick<Coal, 'environment' | 'shardDir'>,
+  dir: string,
+  baseDir: string,
+): string {
   const show = (path: string) => quoteForShell(shorter(relative(baseDir, path), path));
   const key = environment.agentSocket === undefined ? 'your own' : show(join(dir, 'keys', 'id_rsa'));
+  const run = (command: string) => `  npm run shard -- ${command} --dir ${show(shardDir ?? '')}\n`;
+  const shard =
+    shardDir === undefined
+      ? ''
+      : `\nIts databases are on a shard in ${show(shardDir)}:\n\n${['status', 'switchover', 'history'].map(run).join('')}`;
   return `
 The region is ready.
 
@@ -18,7 +30,7 @@ Try it in another shell:
   echo hello | mput ~~/stor/hello.txt
   mls -l ~~/stor
   mget ~~/stor/hello.txt
-
+${shard}
 Ctrl-C stops it; what it stores stays in ${show(dir)}.
 `;
 }

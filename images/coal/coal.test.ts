@@ -209,6 +209,7 @@ describe('a region that cannot start', () => {
   it.each([
     [['--prot', '1'], 2, /Unknown option '--prot'[\s\S]*--port <number>/],
     [['--port', 'x'], 2, /--port must be a number/],
+    [['--shard-peers', '2'], 2, /--shard-peers must be 1, 3 or 5/],
     [['--dir', ''], 2, /--dir is empty/],
     [['--dir', '/dev/null/x'], 1, /^Error: cannot use \/dev\/null\/x: .*choose another directory with --dir\n$/],
     [['--key', '/nowhere.pub'], 1, /nowhere.pub cannot be used as a public key/],

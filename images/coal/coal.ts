@@ -1,17 +1,20 @@
 import { join, resolve } from 'node:path';
 import type { Logger } from 'pino';
-import { MantaError } from '../../lib/errors/manta-error.ts';
+import { Registry } from 'prom-client';
+import type { MantaError } from '../../lib/errors/manta-error.ts';
 import type { Clock } from '../../lib/lifecycle/clock.ts';
-import { type PostgresProcess, startPostgres } from '../../lib/postgres-process/postgres-process.ts';
 import { makeSocketDirectory, removeSocketDirectory } from '../../lib/socket-directory/socket-directory.ts';
 import type { StorageNode } from '../storage/storage-node.ts';
 import { ADMIN, type AdminIdentity, ensureAdmin, loadAdminIdentity } from './admin-account.ts';
 import type { CoalConfig } from './config.ts';
-import { oneServer, setUpDatabases } from './databases.ts';
+import { assertSameDatabases, shardDirOf } from './database-kind.ts';
+import { type DatabaseHost, setUpDatabases } from './databases.ts';
 import { type ClientEnvironment, writeEnvFile } from './env-file.ts';
 import { assertPortFree, keepPort, portProblem } from './free-port.ts';
 import { createFrontDoor } from './front-door.ts';
 import { loadRegionKey } from './keys.ts';
+import { startOneServer } from './one-server.ts';
+import { startOneShard } from './one-shard.ts';
 import { createParts, type Parts } from './parts.ts';
 import type { Progress } from './progress.ts';
 import { createRegionTokens } from './region-tokens.ts';
@@ -28,11 +31,13 @@ export interface CoalDeps {
 /** A running region. */
 export interface Coal {
   readonly environment: ClientEnvironment;
+  /** Where the shard of its databases is kept; absent when they are on one server. */
+  readonly shardDir?: string;
   /** Resolves when a part without which the region cannot go on has ended by itself, with what to tell people. */
   readonly failed: Promise<MantaError>;
   /** Graceful end in reverse order of start: http-api.md §15.4, metadata.md §17. Idempotent. */
   stop(): Promise<void>;
-  /** For a process that ends at once: tells the database, which outlives it, to end as well, and waits for nothing. */
+  /** For a process that ends at once: tells the databases, which outlive it, to end as well, and waits for nothing. */
   abandon(): void;
 }
 
@@ -42,7 +47,7 @@ const AGENT_SOCKET = 'agent.sock';
 /**
  * Starts a region on a state directory that this process has opened: database, schemas, storage nodes, webapi, account.
  * When `signal` aborts or a step fails, what had been started, and the directory, is closed again. Throws MantaError
- * `PortBusy`, `KeyFile` and those of the parts, with messages for people. metadata.md §17.
+ * `PortBusy`, `KeyFile`, `DatabaseKind` and those of the parts, with messages for people. metadata.md §17.
  */
 export async function createCoal(
   deps: CoalDeps,
@@ -68,17 +73,16 @@ async function start(
   parts: Parts,
 ): Promise<Coal> {
   const { progress } = deps;
+  const registry = new Registry();
+  assertSameDatabases(config.dir, config.shardPeers);
   const identity = await loadAdminIdentity(config.dir, config.keyFile);
   await assertPortFree(config.port);
-  const server = await progress.step('database', () => startDatabase(deps, config, parts));
-  state.update({ postgres: { host: server.connection.host, port: server.connection.port } });
+  const host = await startDatabases({ ...deps, registry }, config, { state, signal, parts });
   signal.throwIfAborted();
-  const databases = await progress.step('schemas', () =>
-    setUpDatabases(deps, oneServer(server.connection, state.region.passwords)),
-  );
+  const databases = await progress.step('schemas', () => setUpDatabases(deps, host));
   signal.throwIfAborted();
   const url = await progress.step('storage nodes and API', () =>
-    startPrograms(deps, config, { state, databases, identity, signal, parts }),
+    startPrograms({ ...deps, registry }, config, { state, databases, identity, signal, parts }),
   );
   const agentSocket = await startAgent(deps, config.dir, identity, parts);
   const environment = { url, account: ADMIN, keyId: identity.keyId, agentSocket };
@@ -88,28 +92,39 @@ async function start(
   });
   return {
     environment,
-    failed: server.exited.then(() => databaseEnded(config.dir)),
+    ...(config.shardPeers === undefined ? {} : { shardDir: shardDirOf(config.dir) }),
+    failed: host.failed,
     stop: () => parts.end(),
-    abandon: () => abandon(server),
+    abandon: () => host.abandon(),
   };
 }
 
-async function startDatabase(deps: CoalDeps, config: CoalConfig, parts: Parts): Promise<PostgresProcess> {
-  const server = await startPostgres(deps, { dir: join(config.dir, 'postgres') });
-  parts.add('database', () => server.stop());
-  return server;
-}
-
-interface Foundation {
+interface Start {
   readonly state: StateDirectory;
-  readonly databases: Awaited<ReturnType<typeof setUpDatabases>>;
-  readonly identity: AdminIdentity;
   readonly signal: AbortSignal;
   readonly parts: Parts;
 }
 
+function startDatabases(
+  deps: CoalDeps & { readonly registry: Registry },
+  { dir, shardPeers: peers }: CoalConfig,
+  { state, signal, parts }: Start,
+): Promise<DatabaseHost> {
+  if (peers === undefined) return deps.progress.step('database', () => startOneServer(deps, state, parts));
+  return deps.progress.step('shard', say => startOneShard(deps, { dir, peers, signal, say }, parts));
+}
+
+interface Foundation extends Start {
+  readonly databases: Awaited<ReturnType<typeof setUpDatabases>>;
+  readonly identity: AdminIdentity;
+}
+
 /** The public API opens last, when everything behind it answers. Returns its URL. */
-async function startPrograms(deps: CoalDeps, config: CoalConfig, foundation: Foundation): Promise<string> {
+async function startPrograms(
+  deps: CoalDeps & { readonly registry: Registry },
+  config: CoalConfig,
+  foundation: Foundation,
+): Promise<string> {
   const { state, databases, identity, signal, parts } = foundation;
   const { name: region, ports } = state.region;
   const tokens = createRegionTokens(region, await loadRegionKey(config.dir), deps.clock);
@@ -150,19 +165,6 @@ async function startAgent(
     removeSocketDirectory(socketDir, beside);
   });
   return agent.socketPath;
-}
-
-function databaseEnded(dir: string): MantaError {
-  const log = join(dir, 'postgres', 'postgres.log');
-  return new MantaError('DatabaseEnded', `the database ended by itself; ${log} says why. Start the region again.`);
-}
-
-function abandon(server: PostgresProcess): void {
-  try {
-    process.kill(server.pid, 'SIGINT');
-  } catch {
-    // It has ended.
-  }
 }
 
 function portOf(url: string): number {

@@ -12,6 +12,8 @@ export const coalConfigSchema = z.strictObject({
   port: z.int().min(0).max(65_535).default(8080),
   /** Public key of the account `admin`, a file in OpenSSH form, absolute; absent: a pair is generated. */
   keyFile: z.string().min(1).optional(),
+  /** Peers of the shard that the databases are on; absent: one PostgreSQL server that replicates nothing. */
+  shardPeers: z.literal([1, 3, 5]).optional(),
   /** Bytes of the disk that objects leave free. */
   floorBytes: z
     .int()
@@ -32,6 +34,10 @@ export const usage = `Runs a Manta region on this machine until Ctrl-C.
   --port <number>     port of the API on 127.0.0.1         (8080; 0: any free one)
   --key <file.pub>    your public key for the account      (generated in <directory>/keys)
                       "admin", instead of a generated one
+  --shard-peers <n>   databases on a shard of 1, 3     (one server that comes along)
+                      or 5 PostgreSQL servers that
+                      replicate; needs PostgreSQL 15
+                      or newer, and etcd or Go
   --help              this text
 `;
 
@@ -40,16 +46,27 @@ export const usage = `Runs a Manta region on this machine until Ctrl-C.
  * `Usage` with a message for people.
  */
 export function parseCommandLine(args: readonly string[], baseDir: string): CoalConfig | undefined {
-  const { dir, port, key, help } = parse(args);
+  const { dir, port, key, 'shard-peers': peers, help } = parse(args);
   if (help) return undefined;
   const checked = coalConfigSchema.safeParse({
     dir: resolvePath(baseDir, dir ?? '.coal'),
-    ...(port === undefined ? {} : { port: /^\d+$/.test(port) ? Number(port) : Number.NaN }),
+    ...(port === undefined ? {} : { port: numberIn(port) }),
+    ...(peers === undefined ? {} : { shardPeers: numberIn(peers) }),
     ...(key === undefined ? {} : { keyFile: resolvePath(baseDir, key) }),
   });
   if (checked.success) return checked.data;
   const field = String(checked.error.issues[0]?.path[0]);
-  throw new MantaError('Usage', field === 'port' ? '--port must be a number from 0 to 65535' : `--${field} is empty`);
+  throw new MantaError('Usage', COMPLAINTS[field] ?? `--${field} is empty`);
+}
+
+const COMPLAINTS: Readonly<Record<string, string>> = {
+  port: '--port must be a number from 0 to 65535',
+  shardPeers: '--shard-peers must be 1, 3 or 5',
+  keyFile: '--key is empty',
+};
+
+function numberIn(text: string): number {
+  return /^\d+$/.test(text) ? Number(text) : Number.NaN;
 }
 
 /**
@@ -69,6 +86,7 @@ function parse(args: readonly string[]) {
         dir: { type: 'string' },
         port: { type: 'string' },
         key: { type: 'string' },
+        'shard-peers': { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
     }).values;

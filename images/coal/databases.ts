@@ -3,11 +3,10 @@ import { authMigrations } from '../../lib/auth/migrations.ts';
 import { migrate } from '../../lib/database/migrate.ts';
 import type { DatabaseTarget } from '../../lib/database/moving-target.ts';
 import { createPool, type Pool, poolDefaults } from '../../lib/database/pool.ts';
-import { prepareDatabases } from '../../lib/database/prepare.ts';
+import type { MantaError } from '../../lib/errors/manta-error.ts';
 import type { Clock } from '../../lib/lifecycle/clock.ts';
 import { createFirstRing } from '../../lib/metadata/first-ring.ts';
 import { controlMigrations, indexMigrations } from '../../lib/metadata/migrations.ts';
-import type { PostgresConnection } from '../../lib/postgres-process/postgres-process.ts';
 import type { RegionFile } from './region-file.ts';
 
 /** Connections to the databases of the region, as the role of webapi. */
@@ -19,6 +18,9 @@ export interface RegionDatabases {
 const INDEX = ['index_1', 'index_2'] as const;
 const CONTROL = 'control';
 
+/** The names of a region's databases. */
+export const REGION_DATABASES: readonly string[] = [CONTROL, ...INDEX];
+
 /** A role of the region that programs log in with. */
 export type RegionRole = keyof RegionFile['passwords'];
 
@@ -28,15 +30,10 @@ export interface DatabaseHost {
   prepare(databases: readonly string[]): Promise<void>;
   /** A database, as this role. */
   target(database: string, role: RegionRole): DatabaseTarget;
-}
-
-/** One server, which runs for as long as the region does. */
-export function oneServer(server: PostgresConnection, passwords: RegionFile['passwords']): DatabaseHost {
-  const { host, port } = server;
-  return {
-    prepare: databases => prepareDatabases(() => ({ ...server }), { databases, passwords }),
-    target: (database, user) => () => ({ host, port, user, password: passwords[user], database }),
-  };
+  /** Resolves when it has ended by itself and does not come back, with what to tell people. */
+  readonly failed: Promise<MantaError>;
+  /** For a process that ends at once: tells what would outlive it to end as well, and waits for nothing. */
+  abandon(): void;
 }
 
 /**
@@ -48,7 +45,7 @@ export async function setUpDatabases(
   deps: { logger: Logger; clock: Clock },
   host: DatabaseHost,
 ): Promise<RegionDatabases> {
-  await host.prepare([...INDEX, CONTROL]);
+  await host.prepare(REGION_DATABASES);
   await Promise.all([
     ...INDEX.map(name => migrate(deps, host.target(name, 'manta_migrate'), indexMigrations, 'coal')),
     migrate(deps, host.target(CONTROL, 'manta_migrate'), controlMigrations, 'coal').then(() =>

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { Registry } from 'prom-client';
+import type { Registry } from 'prom-client';
 import { type AccountAdmin, createAccountAdmin } from '../../lib/auth/account-admin.ts';
 import { accountsSchema, createAccounts } from '../../lib/auth/accounts.ts';
 import { createPool, poolDefaults } from '../../lib/database/pool.ts';
@@ -37,13 +37,12 @@ const MIB = 1_048_576;
 
 /** Composes webapi; `parts` gets what must be closed after it. */
 export function createFrontDoor(
-  deps: { logger: Logger; clock: Clock; tokens: RegionTokens; databases: RegionDatabases },
+  deps: { logger: Logger; clock: Clock; registry: Registry; tokens: RegionTokens; databases: RegionDatabases },
   config: CoalConfig & { readonly region: string; readonly internalPort: number },
   parts: Parts,
 ): FrontDoor {
-  const { clock, databases, tokens } = deps;
+  const { clock, databases, registry, tokens } = deps;
   const logger = deps.logger.child({ program: 'webapi' });
-  const registry = new Registry();
   const webapiConfig = configureWebapi(config);
   const keep = <T extends { close(): Promise<void> }>(name: string, part: T): T => {
     parts.add(name, () => part.close());

@@ -46,7 +46,7 @@ async function run(config: CoalConfig): Promise<number> {
     throw error;
   }
   logger.info({ environment: coal.environment }, 'region ready');
-  print(banner(coal.environment, state.path, baseDir));
+  print(banner(coal, state.path, baseDir));
   const stopRequested = new Promise<undefined>(resolve => {
     if (interrupted.signal.aborted) resolve(undefined);
     interrupted.signal.addEventListener('abort', () => resolve(undefined));

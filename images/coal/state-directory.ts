@@ -50,7 +50,7 @@ export function openStateDirectory(dir: string, processId: number): StateDirecto
 }
 
 /** What a start that was cut off, or somebody who prepares volumes, may have put there before there is a region. */
-const OURS = /^(lock|logs|postgres|storage|keys|agent|env|region\.json.*|lost\+found)$/;
+const OURS = /^(lock|logs|postgres|shard|storage|keys|agent|env|region\.json.*|lost\+found)$/;
 
 function takeDirectory(dir: string): { path: string; lock: StateLock | undefined } {
   try {

@@ -31,6 +31,8 @@ export interface LocalShardConfig {
   readonly parameters?: Readonly<Record<string, string>>;
   /** For people: what is being waited for. */
   readonly onProgress?: (text: string) => void;
+  /** Aborted while the shard is not writable yet, it ends the start, and all that runs of it. */
+  readonly signal?: AbortSignal;
 }
 
 export interface LocalPeer extends PeerProcess {
@@ -101,7 +103,7 @@ export async function startLocalShard(
     );
     stops.push(() => stopPeers(shard.peers));
     for (const peer of shard.peers) peer.start();
-    await untilTrue(shard, isWritable, WRITABLE_MS, config.onProgress);
+    await untilTrue(shard, isWritable, WRITABLE_MS, config);
     return shard;
   } catch (error) {
     await stopAll(stops);
@@ -221,11 +223,12 @@ async function untilTrue(
   shard: LocalShard,
   question: (status: ShardStatus) => string | undefined,
   withinMs: number,
-  onProgress?: (text: string) => void,
+  { onProgress, signal }: Pick<LocalShardConfig, 'onProgress' | 'signal'> = {},
 ): Promise<ShardStatus> {
   const until = performance.now() + withinMs;
   let said: string | undefined;
   for (;;) {
+    signal?.throwIfAborted();
     const status = await shard.status().catch(() => undefined);
     const obstacle = status === undefined ? 'etcd does not answer' : question(status);
     if (status !== undefined && obstacle === undefined) return status;
