@@ -9,18 +9,31 @@ import { type ControlServer, createControlServer } from './control-server.ts';
 let server: ControlServer;
 let url: string;
 let isReady: boolean;
+let isLive: boolean;
 let arrived: () => void;
 let arrival: Promise<void>;
 
 beforeEach(async () => {
   isReady = true;
+  isLive = true;
   arrival = new Promise(resolve => {
     arrived = resolve;
   });
   const registry = new Registry();
   new Counter({ name: 'manta_test_fish_total', help: 'fish', registers: [registry] }).inc(7);
   server = createControlServer(
-    { logger: pino({ level: 'silent' }), registry, isReady: () => isReady, routers: [['/sea', theSea()]] },
+    {
+      logger: pino({ level: 'silent' }),
+      registry,
+      isReady: () => isReady,
+      isLive: () => isLive,
+      upgrade: (incoming, socket) => {
+        if (incoming.headers.upgrade !== 'whale') return false;
+        socket.end('HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: whale\r\n\r\nsong');
+        return true;
+      },
+      routers: [['/sea', theSea()]],
+    },
     { host: '127.0.0.1', port: 0, drainMs: 100 },
   );
   url = (await server.listen()).url;
@@ -60,6 +73,30 @@ describe('the control server', () => {
     isReady = false;
     expect(await call('/livez')).toEqual({ status: 200, text: 'ok\n' });
     expect((await call('/readyz')).status).toBe(503);
+  });
+
+  it('is dead when the program says that only a restart helps', async () => {
+    isLive = false;
+    expect((await call('/livez')).status).toBe(503);
+  });
+
+  it('hands over connections that ask for an upgrade the program knows, and refuses others', async () => {
+    const outcomeOf = (upgrade: string) =>
+      new Promise((resolve, reject) => {
+        const asking = httpRequest(url, { headers: { connection: 'Upgrade', upgrade } });
+        asking.on('upgrade', (_, socket, head) => {
+          socket.destroy();
+          resolve(head.toString());
+        });
+        asking.on('response', answer => {
+          answer.resume();
+          resolve(answer.statusCode);
+        });
+        asking.on('error', reject);
+        asking.end();
+      });
+    expect(await outcomeOf('whale')).toBe('song');
+    expect(await outcomeOf('shark')).toBe(404);
   });
 
   it('shows the metrics of its registry', async () => {
