@@ -12,6 +12,7 @@ import {
   standbyOf,
   type TestPeer,
   type TestPlace,
+  testPassword,
 } from './testing.ts';
 
 const soon = () => AbortSignal.timeout(20_000);
@@ -52,7 +53,7 @@ it('a chain: who streams, who may log in, who must confirm', async () => {
   await p.server.tryLogin();
   expect(await login(p, 'manta_monitor', 'postgres')).toBe('in');
   const client = new pg.Client({ ...p.endpoint, user: 'manta_webapi', password: testPassword, database: 'app' });
-  const ended = new Promise(resolve => client.once('error', resolve));
+  const ended = new Promise(resolve => client.on('error', resolve));
   await client.connect();
   await client.query('BEGIN');
   expect(await p.server.openTransactions()).toBe(1);
