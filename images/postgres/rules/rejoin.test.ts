@@ -30,6 +30,11 @@ describe('a deposed peer', () => {
       { ...down, records: { 'pg-1-0': { rewindable: false } } },
       { kind: 'wait', why: /pg-1-0/ },
     ],
+    [
+      'is started, and not rewound, when it was a standby before it crashed',
+      { ...down, directory: { timeline: 2, wasStandby: true } },
+      { kind: 'start' },
+    ],
     ['is not rewound when it ended in order before the fork', clean('0/2800000'), { kind: 'start' }],
     ['is rewound when it ended in order beyond the fork', clean('0/2800001'), rewind],
     [
@@ -92,8 +97,8 @@ describe('a peer that the state does not know', () => {
   checkRule(rejoin, [
     ['is rebuilt when it has nothing', { role: 'none', process: 'down', directory: 'none' }, backup],
     [
-      'is rewound when it is on an older timeline',
-      { role: 'none', process: 'down', directory: { timeline: 2 } },
+      'is rewound when it was a primary on an older timeline',
+      { role: 'none', process: 'down', directory: { timeline: 2, wasStandby: false } },
       rewind,
     ],
     ['says so when it streams', { role: 'none' }, { kind: 'set-status', status: 'rejoin-ready' }],

@@ -80,8 +80,9 @@ function mendDirectory(s: Snapshot, state: ClusterState): Action | undefined {
   const { directory } = s.server;
   if (directory.kind !== 'usable') return undefined;
   if (s.failures.rewind !== undefined || hasForeignTimeline(s, state)) return rebuildFrom(s, state.primary);
-  // It has been rewound to the primary's timeline, or has followed it there.
-  if (directory.timeline === state.timeline) return undefined;
+  // It has been rewound to the primary's timeline, or has followed it there; or it was a standby, and is seen to stray if it
+  // has. pg_rewind would end its recovery first, with a record of its own where others have gone on with theirs.
+  if (directory.timeline === state.timeline || directory.wasStandby) return undefined;
   const mine = state.deposed.find(peer => peer.id === s.me.id);
   const isBeforeFork =
     mine !== undefined &&

@@ -89,6 +89,15 @@ export const scenarios = {
       { kind: 'drop-replication', whom: 'sync', when: at(due - 250), ms: 1 },
     ];
   }),
+  /** It is dropped from the chain, does not see the new timeline, and had not been shut down. */
+  standbyLeftBehind: aScenario(
+    'an async is away while the primary is replaced',
+    random => [
+      { kind: 'vanish', whom: 'tail', when: at(5_000 + begin(random)), ms: random.between(32_000, 36_000) },
+      { kind: 'crash', whom: 'primary', when: at(35_000 + begin(random)), ms: 500 },
+    ],
+    { peers: 5 },
+  ),
   primaryLosesVolume: aScenario('a primary loses its volume', random => [
     { kind: 'lose-volume', whom: 'primary', when: at(begin(random)), ms: 300 },
   ]),
