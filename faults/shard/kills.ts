@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LocalPeer } from '../../images/postgres/local/local-shard.ts';
@@ -166,9 +166,11 @@ export const lossScenarios: readonly Scenario[] = [
 
 /** All that a volume holds but the lock, which a process that is starting may have open already. */
 export function emptyVolume(peer: LocalPeer): void {
-  rmSync(join(peer.dir, 'data', 'pg'), { recursive: true, force: true });
-  rmSync(join(peer.dir, 'data', 'wal'), { recursive: true, force: true });
-  rmSync(join(peer.dir, 'data', 'sitter', 'record.json'), { force: true });
+  const data = join(peer.dir, 'data');
+  for (const name of readdirSync(data).filter(found => found !== 'sitter'))
+    rmSync(join(data, name), { recursive: true });
+  const kept = join(data, 'sitter');
+  for (const name of readdirSync(kept).filter(found => found !== 'lock')) rmSync(join(kept, name), { recursive: true });
 }
 
 /** At the same moment, as far as one process can. */
