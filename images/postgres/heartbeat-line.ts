@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { StringDecoder } from 'node:string_decoder';
 import { z } from 'zod';
 import { peerHealths, peerStatuses } from '../../lib/shard/records.ts';
+import { lsnText } from '../../lib/shard/state.ts';
 import type { Heartbeat, HeartbeatAnswer } from './snapshot.ts';
 
 /** What both sides of a heartbeat call the protocol in the HTTP upgrade. */
@@ -22,15 +23,15 @@ export const heartbeatSchema = z.looseObject({
   ...identity,
   status: z.enum(peerStatuses),
   terminating: z.boolean(),
-  flush: z.string().nullable(),
+  flush: lsnText.nullable(),
   etcdAgeMs: z.number().nullable(),
 }) satisfies z.ZodType<HeartbeatLine>;
 
 /** A standby's answer to one. */
 export const heartbeatAnswerSchema = z.looseObject({
   ...identity,
-  received: z.string().nullable(),
-  replayed: z.string().nullable(),
+  received: lsnText.nullable(),
+  replayed: lsnText.nullable(),
   health: z.enum(peerHealths),
   terminating: z.boolean(),
   ready: z.boolean(),

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { restoreSchema } from './state.ts';
+import { lsnText, pgUrlSchema, restoreSchema, sitterUrlSchema } from './state.ts';
 
 /** The other values under a shard's prefix in etcd: replication.md §5.2, §5.4, §6.1, §6.6. */
 
@@ -33,8 +33,8 @@ export const peerRecordSchema = z.looseObject({
   /** Random per process start. */
   session: z.string(),
   incarnation: z.string().nullable(),
-  pgUrl: z.string(),
-  sitterUrl: z.string(),
+  pgUrl: pgUrlSchema,
+  sitterUrl: sitterUrlSchema,
   zone: z.string().optional(),
   node: z.string().optional(),
   pgMajor: z.int(),
@@ -43,9 +43,9 @@ export const peerRecordSchema = z.looseObject({
   statusGeneration: z.int(),
   systemId: z.string().nullable(),
   timeline: z.int().nullable(),
-  walEnd: z.string().nullable(),
+  walEnd: lsnText.nullable(),
   /** Where a primary that handed over had stopped: the end of its shutdown checkpoint. */
-  handedOffAt: z.string().optional(),
+  handedOffAt: lsnText.optional(),
   /** False from a promotion until the first checkpoint after it has ended. */
   rewindable: z.boolean(),
   health: z.enum(peerHealths),

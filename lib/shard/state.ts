@@ -1,15 +1,22 @@
 import { z } from 'zod';
 
+/** A WAL position as text. Whoever decides by a value of etcd, or of another peer, must not fail at it. */
+export const lsnText = z.string().regex(/^[0-9a-f]{1,8}\/[0-9a-f]{1,8}$/i);
+
+const address = (form: RegExp) => z.string().refine(text => form.test(text) && URL.canParse(text), 'not an address');
+/** `postgresql://host:port`, without a user. */
+export const pgUrlSchema = address(/^postgresql:\/\/./);
+/** `http://host:port` of a sitter. */
+export const sitterUrlSchema = address(/^https?:\/\/./);
+
 /** What the state says of a peer: enough to reach it without its record. */
 export const peerRefSchema = z.looseObject({
   /** The pod's name. */
   id: z.string().min(1),
   /** One life of a data directory; null until it has one. It changes with initdb and base backup, not with a rewind. */
   incarnation: z.string().nullable(),
-  /** `postgresql://host:port`, without a user. */
-  pgUrl: z.string(),
-  /** `http://host:port` of the sitter. */
-  sitterUrl: z.string(),
+  pgUrl: pgUrlSchema,
+  sitterUrl: sitterUrlSchema,
   zone: z.string().optional(),
   node: z.string().optional(),
 });
@@ -19,11 +26,9 @@ export type PeerRef = Readonly<z.infer<typeof peerRefSchema>>;
 export const deposedRefSchema = peerRefSchema.extend({
   sinceGeneration: z.int(),
   forkTimeline: z.int(),
-  forkWal: z.string(),
+  forkWal: lsnText,
 });
 export type DeposedRef = Readonly<z.infer<typeof deposedRefSchema>>;
-
-const lsnText = z.string().regex(/^[0-9a-f]{1,8}\/[0-9a-f]{1,8}$/i);
 
 /** Where a shard's first database comes from when it is not a new one. */
 export const restoreSchema = z.object({ from: z.string(), until: z.string().optional() });

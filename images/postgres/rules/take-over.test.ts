@@ -21,6 +21,11 @@ describe('a sync takes over', () => {
       of({ status: 'handed-off', handedOffAt: '0/5000000' }),
       begin,
     ],
+    [
+      'T-a: from one that died while it handed over, whatever is missing',
+      { ...of({ status: 'handed-off', handedOffAt: '0/6000000' }), primary: 'gone' },
+      begin,
+    ],
     ['T-c: from one without a key', { role: 'sync', primary: 'detached' }, begin],
     ['with the receiver cut', cut, { kind: 'take-over', trigger: 'T-a', candidate: 'pg-1-2' }],
     [

@@ -73,7 +73,7 @@ function triggerOf(s: Snapshot, state: ClusterState): TakeoverTrigger | undefine
   const record = s.etcd.peers[state.primary.id]?.value;
   if (record !== undefined && record.statusGeneration === state.generation) {
     if (record.status === 'abdicating') return 'T-b';
-    if (record.status === 'handed-off') return hasAllOf(s, record.handedOffAt) ? 'T-b' : undefined;
+    if (record.status === 'handed-off' && hasAllOf(s, record.handedOffAt)) return 'T-b';
   }
   if (awaitsRequest(s)) return undefined;
   const verdict = s.evidence.primary;

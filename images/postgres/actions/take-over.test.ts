@@ -1,0 +1,191 @@
+import type { PeerRecord } from '../../../lib/shard/records.ts';
+import type { TakeoverTrigger } from '../action.ts';
+import { aSnapshot, type Difference, END, end } from '../testing/a-snapshot.ts';
+import { createRecorder } from '../testing/recorder.ts';
+import { cutReceiver } from './receiver.ts';
+import { takeOver } from './take-over.ts';
+
+const key = '/manta/shards/1/peers/pg-1-0';
+const action = (trigger: TakeoverTrigger) => ({ kind: 'take-over', trigger, candidate: 'pg-1-2' }) as const;
+const scene = (difference: Difference) =>
+  aSnapshot({ role: 'sync', server: { receiverPassword: 'empty' }, ...difference });
+const by = (record: Partial<PeerRecord>) => scene({ records: { 'pg-1-0': record } });
+
+describe('K2', () => {
+  const snapshot = aSnapshot({ role: 'sync', primary: 'gone' });
+
+  it('takes the password away first, only then lists and ends the receivers, and last stops asking', async () => {
+    const { ports, calls } = createRecorder(snapshot);
+    await cutReceiver(ports);
+    expect(calls).toEqual([
+      'server.writeReceiverPassword empty',
+      'server.receivers',
+      'server.terminate 77',
+      'server.receivers',
+      'server.writeSettings ssn=pg-1-2 gate=closed upstream=nobody',
+      'server.reload',
+    ]);
+  });
+
+  it('does not wait for receivers that come later: they have no password', async () => {
+    const { ports, world } = createRecorder(snapshot);
+    world.onCall = call => {
+      if (call === 'server.terminate 77') world.receivers = [{ pid: 78, startedAt: 'later' }];
+    };
+    await expect(cutReceiver(ports)).resolves.toBeUndefined();
+  });
+
+  it('waits for the process, not for its number', async () => {
+    const { ports, world } = createRecorder(snapshot);
+    world.receiversEnd = false;
+    world.onCall = call => {
+      if (call === 'server.terminate 77') world.receivers = [{ pid: 77, startedAt: 'anew' }];
+    };
+    await expect(cutReceiver(ports)).resolves.toBeUndefined();
+  });
+
+  it('fails when one does not end, with the password away', async () => {
+    const { ports, calls, world } = createRecorder(snapshot);
+    world.receiversEnd = false;
+    await expect(cutReceiver(ports)).rejects.toMatchObject({ code: 'ReceiverStuck' });
+    expect(calls).not.toContain('server.writeReceiverPassword current');
+  });
+});
+
+describe('K1, K3 and K4', () => {
+  it('read etcd anew, end receivers once more, drain, and only then write', async () => {
+    const snapshot = scene({ primary: 'gone' });
+    const { ports, calls, written } = createRecorder(snapshot);
+    await takeOver(ports, snapshot, action('T-a'));
+    expect(calls).toEqual([
+      'store.refresh',
+      'server.receivers',
+      'server.terminate 77',
+      'server.receivers',
+      'server.terminateClients',
+      'server.positions',
+      'store.writeState 5',
+      'store.refresh',
+    ]);
+    expect(written[0]?.next).toMatchObject({
+      seq: 10,
+      generation: 5,
+      primary: { id: 'pg-1-1', incarnation: 'life-1' },
+      sync: { id: 'pg-1-2' },
+      async: [],
+      deposed: [{ id: 'pg-1-0', sinceGeneration: 5, forkTimeline: 3, forkWal: END }],
+      initWal: END,
+      initTimeline: 3,
+      timeline: 4,
+      cause: 'takeover',
+    });
+  });
+
+  it('T-a deletes the key of the old primary in the same transaction', async () => {
+    const snapshot = scene({ primary: 'gone' });
+    const { ports, written } = createRecorder(snapshot);
+    await takeOver(ports, snapshot, action('T-a'));
+    expect(written[0]).toMatchObject({ compare: [], operations: [{ delete: key }] });
+  });
+
+  it('T-b compares the record that gave the role up', async () => {
+    const snapshot = by({ status: 'abdicating' });
+    const { ports, written } = createRecorder(snapshot);
+    await takeOver(ports, snapshot, action('T-b'));
+    expect(written[0]).toMatchObject({ compare: [{ key, modRevision: 60 }], operations: [] });
+    expect(written[0]?.next.deposed).toHaveLength(1);
+  });
+
+  it('T-c compares the absence of the key', async () => {
+    const snapshot = scene({ primary: 'detached', records: { 'pg-1-0': 'absent' } });
+    const { ports, written } = createRecorder(snapshot);
+    await takeOver(ports, snapshot, action('T-c'));
+    expect(written[0]).toMatchObject({ compare: [{ key, is: 'absent' }], operations: [] });
+  });
+
+  it('put a primary that handed over to the tail', async () => {
+    const snapshot = by({ status: 'handed-off', handedOffAt: END });
+    const { ports, written } = createRecorder(snapshot);
+    await takeOver(ports, snapshot, action('T-b'));
+    expect(written[0]?.next).toMatchObject({ async: [{ id: 'pg-1-0' }], deposed: [], cause: 'switchover' });
+  });
+
+  it('depose a primary that handed over more than was replayed, if it is gone', async () => {
+    const snapshot = scene({
+      primary: 'gone',
+      records: { 'pg-1-0': { status: 'handed-off', handedOffAt: '0/6000000' } },
+    });
+    const { ports, written } = createRecorder(snapshot);
+    await takeOver(ports, snapshot, action('T-a'));
+    expect(written[0]?.next).toMatchObject({ async: [], deposed: [{ id: 'pg-1-0' }], cause: 'takeover' });
+  });
+
+  it('do nothing to what was handed over while its last record is not whole', async () => {
+    const snapshot = by({ status: 'handed-off', handedOffAt: END });
+    const { ports, written, world } = createRecorder(snapshot);
+    world.positions = { ...world.positions, replayed: end(-8) };
+    await takeOver(ports, snapshot, action('T-b'));
+    expect(written).toEqual([]);
+  });
+
+  it('do nothing when a fresh read takes the reason away', async () => {
+    const snapshot = by({ status: 'abdicating' });
+    const { ports, calls, world } = createRecorder(snapshot);
+    world.fresh = scene({}).etcd;
+    await takeOver(ports, snapshot, action('T-b'));
+    expect(calls).toEqual(['store.refresh']);
+  });
+
+  it('do nothing when the shard was frozen meanwhile', async () => {
+    const snapshot = scene({ primary: 'gone' });
+    const { ports, calls, world } = createRecorder(snapshot);
+    world.fresh = scene({ primary: 'gone', isFrozen: true }).etcd;
+    await takeOver(ports, snapshot, action('T-a'));
+    expect(calls).toEqual(['store.refresh']);
+  });
+
+  it('ask the WAL when replay stands still, and wait while it has a record (H3)', async () => {
+    const snapshot = scene({ primary: 'gone' });
+    const { ports, calls, world, written } = createRecorder(snapshot);
+    world.positions = { ...world.positions, replayed: end(-100) };
+    world.hasRecord = true;
+    await takeOver(ports, snapshot, action('T-a'));
+    expect(calls).toContain('server.hasRecordAt');
+    expect(written).toEqual([]);
+  });
+
+  it('do not count a partial record at the end', async () => {
+    const snapshot = scene({ primary: 'gone' });
+    const { ports, world, written } = createRecorder(snapshot);
+    world.positions = { ...world.positions, replayed: end(-100) };
+    await takeOver(ports, snapshot, action('T-a'));
+    expect(written[0]?.next.initWal).toBe('0/4FFFF9C');
+  });
+
+  it('always ask the WAL after a restart, when nothing is known to have been received', async () => {
+    const snapshot = scene({ primary: 'gone' });
+    const { ports, calls, world } = createRecorder(snapshot);
+    world.positions = { ...world.positions, received: undefined };
+    await takeOver(ports, snapshot, action('T-a'));
+    expect(calls).toContain('server.hasRecordAt');
+  });
+
+  it('leave the receiver cut when nobody knows what became of the write', async () => {
+    const snapshot = scene({ primary: 'gone' });
+    const { ports, calls, world } = createRecorder(snapshot);
+    world.outcome = { kind: 'unknown', message: '' };
+    await expect(takeOver(ports, snapshot, action('T-a'))).rejects.toMatchObject({ code: 'StateUnknown' });
+    expect(calls).not.toContain('server.writeReceiverPassword current');
+  });
+
+  it('answer the request that wanted it', async () => {
+    const requests = { switchover: { id: 'r', generation: 4, by: 'op' } };
+    const snapshot = scene({ records: { 'pg-1-0': { status: 'handed-off', handedOffAt: END } }, requests });
+    const { ports, written } = createRecorder(snapshot);
+    await takeOver(ports, snapshot, action('T-b'));
+    expect(written[0]?.operations).toEqual([
+      { delete: '/manta/shards/1/request/switchover' },
+      { put: '/manta/shards/1/answer', value: expect.stringContaining('"Done"') },
+    ]);
+  });
+});
