@@ -87,13 +87,25 @@ async function strike(
   const primaryBefore = await system.primary();
   const inject = await system.prepare(fault);
   const from = loader.now();
-  await inject();
+  const refused = await inject().then(
+    () => undefined,
+    error => (error instanceof Error ? error.message : String(error)),
+  );
   const injectMs = loader.now() - from;
   const isBack = await comesBack(loader);
   const { gapMs, ...felt } = loader.gap(from);
   const primaryAfter = await system.primary().catch(() => 'nobody');
   const [machineLoad = 0] = loadavg();
-  return { gapMs: isBack ? gapMs : null, ...felt, atMs: from, injectMs, primaryBefore, primaryAfter, machineLoad };
+  return {
+    gapMs: isBack ? gapMs : null,
+    ...felt,
+    atMs: from,
+    injectMs,
+    refused,
+    primaryBefore,
+    primaryAfter,
+    machineLoad,
+  };
 }
 
 /** Whether writes flow again, without a stall. */

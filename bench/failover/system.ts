@@ -35,7 +35,7 @@ export interface System {
   waitHealthy(withinMs: number): Promise<void>;
   /**
    * Chooses the victim now; what is returned then strikes at once, and resolves when the request was granted, the victim is
-   * dead, or the outage is over.
+   * dead, or the outage is over; rejects when the system refuses.
    */
   prepare(fault: Fault): Promise<() => Promise<void>>;
   /** Who is the primary, by the system's own word. */

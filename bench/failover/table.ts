@@ -15,6 +15,8 @@ export interface Sample {
   readonly atMs: number;
   /** Until a request was granted, the victim was dead, or the outage was over. */
   readonly injectMs: number;
+  /** Why the system did not do what it was asked to; such a repetition counts for nothing but the number of refusals. */
+  readonly refused: string | undefined;
   readonly primaryBefore: string;
   readonly primaryAfter: string;
   /** Processes that wanted to run, on average of the last minute: more than the machine has processors blurs the times. */
@@ -50,7 +52,9 @@ export function renderTable(rows: readonly Row[]): string {
     .join('\n');
 }
 
-function toCells({ system, fault, samples, lost, verdict }: Row): string[] {
+function toCells({ system, fault, samples: all, lost, verdict }: Row): string[] {
+  const samples = all.filter(({ refused }) => refused === undefined);
+  const refusals = all.length - samples.length;
   const gaps = samples.map(({ gapMs }) => gapMs ?? Number.POSITIVE_INFINITY);
   const sum = (of: (sample: Sample) => number) => String(samples.reduce((total, sample) => total + of(sample), 0));
   return [
@@ -63,7 +67,7 @@ function toCells({ system, fault, samples, lost, verdict }: Row): string[] {
     sum(({ failed }) => failed),
     sum(({ unknown }) => unknown),
     lost === undefined ? '?' : String(lost),
-    verdict,
+    refusals === 0 ? verdict : `${verdict}; ${refusals} refused`,
   ];
 }
 
