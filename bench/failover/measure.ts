@@ -48,9 +48,8 @@ export async function measureFault(system: System, fault: Fault, options: Measur
         const sample = { system: system.name, fault, repetition, ...(await strike(system, fault, loader)) };
         samples.push(sample);
         options.onSample(sample);
-        say(
-          `${repetition}/${options.times}: ${sample.gapMs === null ? 'no way back' : `${Math.round(sample.gapMs)} ms`}`,
-        );
+        const gap = sample.gapMs === null ? 'no way back' : `${Math.round(sample.gapMs)} ms`;
+        say(`${repetition}/${options.times}: ${sample.refused ?? gap}`);
         await system.repair();
       }
       await system.waitHealthy(HEALTHY_WITHIN_MS);
