@@ -1,6 +1,5 @@
 import { pino } from 'pino';
 import type { CommitOutcome, Comparison, Operation } from '../../../lib/coordinator/coordinator.ts';
-import { MantaError } from '../../../lib/errors/manta-error.ts';
 import { shardKeys } from '../../../lib/shard/keys.ts';
 import type { ClusterState } from '../../../lib/shard/state.ts';
 import type { Ports } from '../ports.ts';
@@ -13,6 +12,8 @@ export interface Recorder {
   /** `server.reload`, `store.writeState 5`, ... Reads of memory are left out. */
   readonly calls: string[];
   readonly world: World;
+  /** The last job that was started. */
+  readonly job: { ended: Promise<void>; readonly abort: AbortController };
   /** What was written to etcd. */
   readonly written: { next: ClusterState; compare: readonly Comparison[]; operations: readonly Operation[] }[];
 }
@@ -38,6 +39,7 @@ export function createRecorder(s: Snapshot): Recorder {
   const calls: string[] = [];
   const written: Recorder['written'] = [];
   const world = worldOf(s);
+  const job = { ended: Promise.resolve(), abort: new AbortController() };
   let now = s.now;
   let local: LocalRecord = s.local;
   let process = s.server.process;
@@ -98,6 +100,10 @@ export function createRecorder(s: Snapshot): Recorder {
       say('server.createDatabases');
       return false;
     },
+    createRoles: async () => say('server.createRoles'),
+    checkpoint: async () => say('server.checkpoint'),
+    rewind: async from => say(`server.rewind ${from.id}`),
+    start: async () => say('server.start'),
     tryLogin: async () => say('server.tryLogin'),
     async stop(mode) {
       say(`server.stop ${mode}`);
@@ -149,14 +155,14 @@ export function createRecorder(s: Snapshot): Recorder {
       },
     },
     jobs: {
-      start: kind => {
-        throw new MantaError('JobRunning', `a recorder runs no ${kind}`);
+      start(_, run) {
+        job.ended = run(job.abort.signal, () => {});
       },
       abort: () => say('jobs.abort'),
     },
     randomName: () => 'name',
   };
-  return { ports, calls, world, written };
+  return { ports, calls, world, job, written };
 }
 
 function worldOf(s: Snapshot): World {
