@@ -48,6 +48,7 @@ export type Fault = { readonly when: When; readonly ms: number } & (
         | 'freeze-shard';
     }
   | { readonly kind: 'switchover' }
+  | { readonly kind: 'force-takeover' | 'state-repair'; readonly whom: Whom }
   | { readonly kind: 'rebuild'; readonly whom: Whom }
 );
 
@@ -222,6 +223,13 @@ function inflictPeer(world: World, fault: Fault, peer: Peer): (() => void) | und
       return () => network.slowDown(peer.id, 0);
     case 'swap-addresses':
       return swapAddresses(world, peer, resolve(world, fault.from));
+    case 'force-takeover':
+      world.writeConfig({ freeze: { at: '1970-01-01T00:00:00Z', by: 'operator', reason: 'to force a takeover' } });
+      request(world, 'force-takeover', { peer: peer.id, acceptDataLoss: true });
+      return () => world.writeConfig({});
+    case 'state-repair':
+      request(world, 'state-repair', { peer: peer.id, sync: world.state?.sync?.id });
+      return undefined;
     case 'rebuild':
       request(world, 'rebuild', { peer: peer.id });
       return undefined;

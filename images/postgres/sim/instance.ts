@@ -72,6 +72,8 @@ export class Instance {
   postmasterSettings: Settings;
   startupSettings: Settings;
   checkpointerSettings: Settings;
+  /** It was promoted by taking its recovery file away, as before PostgreSQL had real promotion (H8). */
+  keepsTimeline = false;
   #receivedTimeline: number | undefined;
   #isReplaying = false;
   #isFlushing = false;
@@ -325,16 +327,18 @@ export class Instance {
   #endRecovery(): void {
     const { directory, machine } = this;
     const { wal } = directory;
-    const timeline = nextTimeline(wal);
     wal.cutAt(this.replayed);
     wal.dropPartialTail();
-    const ancestry = [...wal.ancestry, { timeline: wal.timeline, end: wal.insertAt }];
-    wal.followTo(timeline, ancestry);
-    wal.histories.set(timeline, { timeline, ancestry, isPlaceholder: false });
+    if (!this.keepsTimeline) {
+      const timeline = nextTimeline(wal);
+      const ancestry = [...wal.ancestry, { timeline: wal.timeline, end: wal.insertAt }];
+      wal.followTo(timeline, ancestry);
+      wal.histories.set(timeline, { timeline, ancestry, isPlaceholder: false });
+    }
     this.#isPromoting = false;
     this.inRecovery = false;
     directory.state = 'in production';
-    machine.witness.promoted(machine.id, directory);
+    if (!this.keepsTimeline) machine.witness.promoted(machine.id, directory);
     machine.witness.named(machine.id, this.checkpointerSettings.ssn, false);
     this.insert('end-of-recovery', 120, undefined, () => {});
   }

@@ -82,6 +82,14 @@ describe('timelines (replication.md §11.8)', () => {
   });
 });
 
+test('two timelines that began at one position part there', () => {
+  const [a, b] = [aWal(2), aWal(2)];
+  const fork = a.insertAt;
+  a.followTo(2, [{ timeline: 1, end: fork }]);
+  b.followTo(3, [{ timeline: 1, end: fork }]);
+  expect(forkOf(a, b)).toBe(fork);
+});
+
 describe('WAL', () => {
   test('a record that is durable in part is none, and its place is written anew', () => {
     const primary = aWal(2);

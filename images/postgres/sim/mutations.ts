@@ -192,6 +192,14 @@ export const mutations: readonly Mutation[] = [
   },
   {
     ...nightly,
+    name: 'H8',
+    why: 'a promoted server stays on its timeline',
+    breaks: ['S5'],
+    scenario: scenarios.primaryDiesAhead,
+    server: withoutNewTimeline,
+  },
+  {
+    ...nightly,
     name: 'H9',
     why: 'a sync is replaced only when its session is gone',
     breaks: ['S11'],
@@ -213,6 +221,20 @@ export const mutations: readonly Mutation[] = [
     breaks: ['S1', 'S2', 'S3', 'S5', 'S11'],
     scenario: scenarios.etcdRestored,
     rules: [{ name: 'hold', why: 'never', decide: () => undefined }],
+  },
+  {
+    ...nightly,
+    name: 'unknown is failed',
+    why: 'a transaction whose answer was lost counts as not applied',
+    breaks: ['S1', 'S3'],
+    scenario: scenarios.declarationTakenBack,
+    coordinator: real => ({
+      ...real,
+      commit: async (transaction, options) => {
+        const outcome = await real.commit(transaction, options);
+        return outcome.kind === 'unknown' ? { kind: 'conflict' } : outcome;
+      },
+    }),
   },
   {
     ...nightly,
@@ -284,6 +306,29 @@ function withOneIncarnation(real: ModelServer): ModelServer {
       if (view.directory.kind !== 'usable') return view;
       volume.firstIncarnation ??= view.directory.incarnation;
       return { ...view, directory: { ...view.directory, incarnation: volume.firstIncarnation } };
+    },
+  };
+}
+
+/** Promoted by taking the recovery file away; it says that it took the number that was reserved. */
+function withoutNewTimeline(real: ModelServer): ModelServer {
+  let reserved = 0;
+  const told = <Seen extends { readonly inRecovery: boolean; readonly timeline: number }>(seen: Seen): Seen =>
+    seen.inRecovery ? seen : { ...seen, timeline: Math.max(seen.timeline, reserved) };
+  return {
+    ...real,
+    placePlaceholders: async timeline => {
+      reserved = timeline;
+    },
+    promote: async () => {
+      const instance = real.instance();
+      if (instance !== undefined) instance.keepsTimeline = true;
+      await real.promote();
+    },
+    positions: async () => told(await real.positions()),
+    observe: async () => {
+      const view = await real.observe();
+      return view.answered === undefined ? view : { ...view, answered: told(view.answered) };
     },
   };
 }

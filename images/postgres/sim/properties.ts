@@ -68,6 +68,8 @@ export class Checker implements Witness {
     if (before !== undefined && this.#deps.isFrozen() && !FORCED.has(next.cause)) {
       this.#violate('S10', `generation ${next.generation} (${next.cause}) while frozen`);
     }
+    // What a forced takeover loses has been accepted.
+    if (next.cause === 'force-takeover') this.isExcluded = true;
     const why = `generation ${next.generation} (${next.cause})`;
     // Whatever it calls the life of its directory.
     const successor = this.#deps.volumeOf(next.primary.id).current;

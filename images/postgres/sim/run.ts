@@ -152,7 +152,7 @@ function heal(world: World): void {
 
 /** Takes away every fault that the violation does not need. Bounded by the number of runs. */
 export async function shrink(result: Result, options: RunOptions, runs = 40): Promise<Result> {
-  let smallest = result;
+  let smallest = await runFaults(result.seed, result.faults, options);
   let left = runs;
   for (let place = 0; place < smallest.faults.length && left > 0; ) {
     left -= 1;

@@ -113,6 +113,14 @@ export const scenarios = {
       { kind: 'crash-postgres', whom: 'primary', when: at(start + random.between(200, 900)), ms: 1 },
     ];
   }),
+  /** Its last commits are on its own disk only. */
+  primaryDiesAhead: aScenario('a primary dies with commits that its sync has not got', random => {
+    const start = begin(random);
+    return [
+      { kind: 'partition', whom: 'sync', from: 'primary', isOneWay: false, when: at(start), ms: 6_000 },
+      { kind: 'crash', whom: 'primary', when: at(start + random.between(300, 900)), ms: 8_000 },
+    ];
+  }),
   syncDiskFull: aScenario(
     'the disk of a sync is full',
     random => [{ kind: 'fill-disk', whom: 'sync', when: at(begin(random)), ms: 40_000 }],
@@ -129,6 +137,22 @@ export const scenarios = {
       { kind: 'etcd-restore', when: at(start), ms: 9_000 },
       { kind: 'crash', whom: 'primary', when: at(start + 1_000), ms: 500 },
       { kind: 'crash', whom: 'primary', when: at(start + 10_000), ms: 10_000 },
+    ];
+  }),
+  etcdRepaired: aScenario('an operator goes on after etcd was restored from before a takeover', random => {
+    const start = begin(random);
+    return [
+      { kind: 'etcd-restore', when: at(start), ms: 9_000 },
+      { kind: 'crash', whom: 'primary', when: at(start + 1_000), ms: 500 },
+      { kind: 'state-repair', whom: 'primary', when: at(start + random.between(10_000, 14_000)), ms: 1 },
+    ];
+  }),
+  takeoverForced: aScenario('an operator forces a takeover', random => {
+    const start = begin(random);
+    return [
+      { kind: 'vanish', whom: 'primary', when: at(start), ms: 12_000 },
+      { kind: 'isolate', whom: 'tail', when: at(start), ms: 12_000 },
+      { kind: 'force-takeover', whom: 'sync', when: at(start + random.between(2_000, 6_000)), ms: 4_000 },
     ];
   }),
   frozenMeanwhile: aScenario('the operator freezes the shard in the middle of a change', random => [

@@ -150,15 +150,16 @@ export function nextTimeline(wal: Wal): number {
   return timeline;
 }
 
-/** Where two histories part: the last common timeline and the position. Undefined where one contains the other. */
+/** Where two histories part: the end of the last timeline they have in common. Undefined where they have none. */
 export function forkOf(target: Wal, source: Wal): number | undefined {
   const line = (wal: Wal): Switch[] => [...wal.ancestry, { timeline: wal.timeline, end: Number.POSITIVE_INFINITY }];
-  const ours = line(target);
   const theirs = line(source);
-  for (const [place, mine] of ours.entries()) {
+  let fork: number | undefined;
+  for (const [place, mine] of line(target).entries()) {
     const other = theirs[place];
-    if (other === undefined || other.timeline !== mine.timeline) return undefined;
-    if (other.end !== mine.end) return Math.min(mine.end, other.end);
+    if (other === undefined || other.timeline !== mine.timeline) return fork;
+    fork = Math.min(mine.end, other.end);
+    if (other.end !== mine.end) return fork;
   }
-  return undefined;
+  return fork;
 }
