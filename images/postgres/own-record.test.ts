@@ -117,3 +117,10 @@ test('it remembers since when its status stands, and when an offer was taken bac
   await record.set({ status: 'active' });
   expect([record.statusSince, record.withdrewAt]).toEqual([3_000, 3_000]);
 });
+
+test('an offer that was accepted has not been taken back', async () => {
+  const record = aRecord();
+  await record.set({ status: 'handed-off', statusGeneration: 4, handedOffAt: '0/6000000' });
+  await record.set({ status: 'active', statusGeneration: 5 });
+  expect(record.withdrewAt).toBeUndefined();
+});

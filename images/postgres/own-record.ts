@@ -68,8 +68,9 @@ export function createOwnRecord(
     };
   }
 
-  function turn(next: PeerStatus): void {
-    if (isSealed(status) && next === 'active') withdrewAt = now();
+  function turn(next: PeerStatus, generation: number): void {
+    // In a later generation somebody has accepted.
+    if (isSealed(status) && next === 'active' && generation === statusGeneration) withdrewAt = now();
     deps.logger.info({ from: status, to: next }, 'status changed');
     status = next;
     statusSince = now();
@@ -111,7 +112,8 @@ export function createOwnRecord(
       if (change.rewindable !== undefined) rewindable = change.rewindable;
       const isNewStatus = change.status !== undefined && change.status !== status;
       if (isNewStatus || !isSealed(status)) {
-        if (change.status !== undefined && isNewStatus) turn(change.status);
+        if (change.status !== undefined && isNewStatus)
+          turn(change.status, change.statusGeneration ?? statusGeneration);
         if (change.statusGeneration !== undefined) statusGeneration = change.statusGeneration;
         handedOffAt = status === 'handed-off' ? (change.handedOffAt ?? handedOffAt) : undefined;
         record = compose();
