@@ -9,6 +9,7 @@ import { race } from './race.ts';
 import { freePort, type Region, startRegion } from './region.ts';
 import { printReports, type Report } from './report.ts';
 import { resultTable, runShardFaults, scenarios } from './shard/shard-faults.ts';
+import { shardMput } from './shard-mput.ts';
 import { cut, silence, trickle } from './slow-clients.ts';
 import { transfers } from './transfers.ts';
 
@@ -33,6 +34,9 @@ without \`shard\`, which is run by name.
                  --minutes M        no round begins later
                  --slack 3          times the goals, on a busy machine
                  --etcd 1           one etcd member
+
+  shard-mput   by name: 64 mputs of the real CLI at once into a region on a shard of three peers, whose primary is killed
+               with kill -9, first its postmaster, then all its processes: none is lost, all succeed  (--clients 64)
                  --keep             directories stay, with all logs
 `;
 
@@ -49,10 +53,19 @@ const { values, positionals } = parseArgs({
     minutes: { type: 'string' },
     slack: { type: 'string' },
     etcd: { type: 'string', default: '3' },
+    clients: { type: 'string', default: '64' },
     keep: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 });
+
+type Place = { readonly dir: string; readonly port: number };
+
+/** Those that start and end regions themselves. */
+const onTheirOwn: Record<string, (place: Place) => Promise<Report>> = {
+  crash: place => crash({ ...place, rounds: Number(values.rounds), workers: Number(values.workers) }),
+  'shard-mput': place => shardMput({ ...place, clients: Number(values.clients) }),
+};
 
 const onOneRegion: Record<string, (region: Region) => Promise<Report>> = {
   race: region => race(region, Number(values.seconds)),
@@ -67,7 +80,7 @@ const onOneRegion: Record<string, (region: Region) => Promise<Report>> = {
 async function main(): Promise<number> {
   if (positionals[0] === 'shard' && positionals.length === 1 && !values.help) return shard();
   const names = positionals.length > 0 ? positionals : ['crash', ...Object.keys(onOneRegion)];
-  const unknown = names.filter(name => name !== 'crash' && onOneRegion[name] === undefined);
+  const unknown = names.filter(name => onTheirOwn[name] === undefined && onOneRegion[name] === undefined);
   if (values.help || unknown.length > 0) {
     if (unknown.length > 0) console.error(`no harness is called ${unknown.join(', ')}\n`);
     console.log(HELP);
@@ -79,11 +92,7 @@ async function main(): Promise<number> {
     const dir = await mkdtemp(join(tmpdir(), `manta-${name}-`));
     try {
       const place = { dir, port: await freePort() };
-      reports.push(
-        name === 'crash'
-          ? await crash({ ...place, rounds: Number(values.rounds), workers: Number(values.workers) })
-          : await onRegion(place, onOneRegion[name]),
-      );
+      reports.push(await (onTheirOwn[name]?.(place) ?? onRegion(place, onOneRegion[name])));
     } finally {
       await rm(dir, { recursive: true, force: true });
     }
@@ -111,10 +120,7 @@ async function shard(): Promise<number> {
   return results.every(({ problems }) => problems.length === 0) ? 0 : 1;
 }
 
-async function onRegion(
-  place: { dir: string; port: number },
-  harness: ((region: Region) => Promise<Report>) | undefined,
-): Promise<Report> {
+async function onRegion(place: Place, harness: ((region: Region) => Promise<Report>) | undefined): Promise<Report> {
   if (harness === undefined) throw new Error('no such harness');
   const region = await startRegion(place);
   try {

@@ -31,8 +31,19 @@ export interface Region {
 }
 
 /** Starts a region on `dir` and waits until it answers; on failure the error carries what it printed. */
-export async function startRegion({ dir, port }: { dir: string; port: number }): Promise<Region> {
-  const args = ['launch.sh', 'images/coal/main.ts', '--dir', dir, '--port', String(port)];
+export async function startRegion({
+  dir,
+  port,
+  options = [],
+  withinMs = START_WITHIN_MS,
+}: {
+  dir: string;
+  port: number;
+  /** Further ones of its command line. */
+  options?: readonly string[];
+  withinMs?: number;
+}): Promise<Region> {
+  const args = ['launch.sh', 'images/coal/main.ts', '--dir', dir, '--port', String(port), ...options];
   const child = spawn('sh', args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   child.stdout.on('data', chunk => {
@@ -43,7 +54,7 @@ export async function startRegion({ dir, port }: { dir: string; port: number }):
   });
   const ended = new Promise<number | null>(ends => child.once('exit', ends));
   const url = `http://127.0.0.1:${port}`;
-  await waitForPing(url, child, () => output);
+  await waitForPing(url, child, () => output, withinMs);
   return connectRegion({ dir, url, child, ended });
 }
 
@@ -113,8 +124,8 @@ export function freePort(): Promise<number> {
   });
 }
 
-async function waitForPing(url: string, child: ChildProcess, output: () => string): Promise<void> {
-  const until = performance.now() + START_WITHIN_MS;
+async function waitForPing(url: string, child: ChildProcess, output: () => string, withinMs: number): Promise<void> {
+  const until = performance.now() + withinMs;
   while (performance.now() < until) {
     if (child.exitCode !== null) throw new Error(`the region exited with ${child.exitCode}:\n${output()}`);
     const ok = await fetch(`${url}/ping`).then(
@@ -125,7 +136,7 @@ async function waitForPing(url: string, child: ChildProcess, output: () => strin
     await sleep(50);
   }
   child.kill('SIGKILL');
-  throw new Error(`the region did not answer within ${START_WITHIN_MS / 1000} s:\n${output()}`);
+  throw new Error(`the region did not answer within ${withinMs / 1000} s:\n${output()}`);
 }
 
 /** Connects as the database superuser: the harness looks where no program may. */
