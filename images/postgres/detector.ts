@@ -109,10 +109,12 @@ export function createDetector(
     const watch = syncWatch(`${state.generation} ${sync.id}`, now);
     const { sentToAt, repliedAt, flushMovedAt } = replies.of(watch.key, sync.id, answered);
     const isTheirs = last !== undefined && fits(sync, last.incarnation);
+    // What it answered before it became the sync is older than what made it the candidate.
+    const isNew = last !== undefined && last.at > watch.since;
     const evidence: SyncEvidence = {
       watchedSince: watch.since,
       answeredAt: isTheirs ? last.at : undefined,
-      answer: last,
+      answer: isNew ? last : undefined,
       brokenAt,
       refusals: prober.refusals(),
       sentToAt,

@@ -1,6 +1,6 @@
 import { rules } from '../decide.ts';
 import { campaign, describe as describeResult, report } from './campaign.ts';
-import { runSeed } from './run.ts';
+import { runFaults, runSeed } from './run.ts';
 
 const WITHIN_MS = 60_000;
 
@@ -19,6 +19,12 @@ test.each([8, 15, 38, 78, 95])(
   },
   60_000,
 );
+
+test('a sync that was just declared is not judged by what it answered before', async () => {
+  const { generations, violation } = await runFaults(40_127, []);
+  expect({ generations, violation }).toEqual({ generations: expect.any(Number), violation: undefined });
+  expect(generations).toBeLessThanOrEqual(2);
+}, 60_000);
 
 test('whatever fails, for a minute of random and directed faults, no property is violated', async () => {
   const firstSeed = Date.now() % 1_000_000_000;
