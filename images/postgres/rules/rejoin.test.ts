@@ -31,6 +31,11 @@ describe('a deposed peer', () => {
       { kind: 'wait', why: /pg-1-0/ },
     ],
     [
+      'waits for the promotion of the new primary',
+      { ...down, records: { 'pg-1-0': { timeline: 2 } } },
+      { kind: 'wait', why: /pg-1-0/ },
+    ],
+    [
       'is started, and not rewound, when it was a standby before it crashed',
       { ...down, directory: { timeline: 2, wasStandby: true } },
       { kind: 'start' },

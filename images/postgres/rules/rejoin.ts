@@ -115,10 +115,14 @@ export function rebuildFrom(s: Snapshot, source: PeerRef): Action {
   return whenOpen(s, source, 'base-backup');
 }
 
-/** Before its first checkpoint a promoted server misleads pg_rewind (C10). */
+/**
+ * Before its first checkpoint a promoted server misleads pg_rewind (C10). One that was declared primary and is not promoted
+ * yet says `rewindable` still of its life as a standby: its timeline shows that.
+ */
 function whenOpen(s: Snapshot, source: PeerRef, kind: 'rewind' | 'base-backup'): Action {
   const record = s.etcd.peers[source.id]?.value;
-  const isReady = record !== undefined && record.health === 'ok' && (kind === 'base-backup' || record.rewindable);
+  const canBeRewoundTo = record?.rewindable === true && record.timeline === s.etcd.state?.value.timeline;
+  const isReady = record?.health === 'ok' && (kind === 'base-backup' || canBeRewoundTo);
   if (!isReady) return { kind: 'wait', why: `waiting until ${source.id} can be copied from` };
   return { kind, from: endpointOf(s, source) };
 }
