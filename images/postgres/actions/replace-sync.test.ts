@@ -58,6 +58,14 @@ it('names that are not the joint ones any more declare nothing', async () => {
   expect(calls).toEqual([]);
 });
 
+it('an old sync that is gone is dropped from the chain, though its record has not ended yet', async () => {
+  const gone = aSnapshot({ sync: 'gone', written: { ssn: ['pg-1-2', 'pg-1-1'] } });
+  const { ports, written, world } = createRecorder(gone);
+  world.senders = [];
+  await declareSync(ports, gone, action);
+  expect(written[0]?.next.async).toEqual([]);
+});
+
 it('an old sync that is not well is dropped from the chain', async () => {
   const gone = aSnapshot({ sync: 'gone', written: { ssn: ['pg-1-2', 'pg-1-1'] }, records: { 'pg-1-1': 'absent' } });
   const { ports, written, world } = createRecorder(gone);

@@ -38,9 +38,9 @@ export async function declareSync(ports: Ports, s: Snapshot, action: ActionOf<'d
   logger.info({ generation: next.generation, sync: action.candidate, initWal: next.initWal }, 'sync replaced');
 }
 
-/** The old sync goes to the tail, when it is well. */
+/** The old sync goes to the tail, when it is well. Of one that is gone the record stands a while longer than it does. */
 function stayingSync(s: Snapshot, state: ClusterState): ClusterState['async'] {
-  if (state.sync === null || !isHealthy(s, state.sync.id)) return [];
+  if (state.sync === null || !isHealthy(s, state.sync.id) || s.evidence.sync?.kind === 'gone') return [];
   const view = s.etcd.peers[state.sync.id];
   return view === undefined ? [] : [refOf(view)];
 }

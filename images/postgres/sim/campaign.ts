@@ -92,15 +92,15 @@ export function describe({ seed, violation, faults, trace }: Result): string {
   ].join('\n');
 }
 
-/** Looks for a seed at which a mutation breaks what it must. */
+/** Looks for a seed, among so many, at which a mutation breaks what it must. */
 export async function findMutation(
   mutation: Mutation,
-  { firstSeed, withinMs }: { readonly firstSeed: number; readonly withinMs: number },
+  { firstSeed, seeds }: { readonly firstSeed: number; readonly seeds: number },
 ): Promise<{ readonly isFound: boolean; readonly sentence: string }> {
   const begun = performance.now();
   const others = new Map<string, number>();
   let seed = firstSeed;
-  for (; performance.now() - begun < withinMs; seed += 1) {
+  for (; seed < firstSeed + seeds; seed += 1) {
     const { violation } = await runSeed(seed, { mutation, scenario: mutation.scenario });
     if (violation === undefined) continue;
     const sentence = `seed ${seed}, ${Math.round(performance.now() - begun)} ms: ${violation.property} ${violation.message}`;

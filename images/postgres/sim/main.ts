@@ -39,7 +39,7 @@ async function findMutations(names: readonly string[] | undefined): Promise<bool
   let isFine = true;
   for (const mutation of mutations) {
     if (names !== undefined && !names.includes(mutation.name)) continue;
-    const found = await findMutation(mutation, { firstSeed: Number(values.seed ?? 1), withinMs: 12_000 });
+    const found = await findMutation(mutation, { firstSeed: Number(values.seed ?? 1), seeds: 60 });
     isFine &&= found.isFound;
     say(`${found.isFound ? 'found' : 'NOT FOUND'}  ${mutation.name}: ${mutation.why}\n  ${found.sentence}`);
   }
