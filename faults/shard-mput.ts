@@ -26,8 +26,6 @@ const HEALTHY_WITHIN_MS = 180_000;
 const WAVE = 8;
 const WAVE_WITHIN_MS = 60_000;
 const END_WITHIN_MS = 120_000;
-/** The kill comes when this part of the uploads has been acknowledged: the others are at any point of their way. */
-const ACKNOWLEDGED = 0.125;
 
 /**
  * Many `mput -f` of the real CLI, each a process, let loose at once on a region on three peers, whose primary is killed
@@ -38,29 +36,28 @@ export async function shardMput(options: { dir: string; port: number; clients: n
   const { dir, clients } = options;
   const region = await startRegion({ ...options, options: ['--shard-peers', '3'], withinMs: START_WITHIN_MS });
   const shard = await openShard({ logger: pino({ level: 'silent' }), clock: systemClock }, join(dir, 'shard'));
-  const figures: Record<string, string | number> = { clients };
   const problems: string[] = [];
   try {
     for (const victim of VICTIMS) {
-      await eventually(async () => isHealthy(await shard.status()) === undefined, HEALTHY_WITHIN_MS);
-      const run = await runOnce(region, shard, victim, clients);
-      problems.push(...run.problems);
-      console.log(
-        `${victim}: ${Object.entries(run.figures)
-          .map(([name, value]) => `${value} ${name}`)
-          .join(', ')}`,
-      );
-      for (const [name, value] of Object.entries(run.figures)) figures[`${victim}: ${name}`] = value;
+      const { summary, problems: found } = await runOnce(region, shard, victim, clients);
+      console.log(`${victim} killed: ${summary}`);
+      problems.push(...found.map(problem => `${victim}: ${problem}`));
     }
     problems.push(...(await lookInside(region.dir, shard)));
   } finally {
     await shard.close();
     problems.push(...(await region.stop()));
   }
-  return { name: 'shard-mput', figures, problems };
+  return { name: 'shard-mput', figures: { clients, kills: VICTIMS.length }, problems };
 }
 
-async function runOnce(region: Region, shard: OpenShard, victim: Victim, clients: number) {
+interface Run {
+  readonly summary: string;
+  readonly problems: readonly string[];
+}
+
+async function runOnce(region: Region, shard: OpenShard, victim: Victim, clients: number): Promise<Run> {
+  await untilHealthy(shard);
   const name = victim.replaceAll(' ', '-');
   const gate = await createStartingGate(Number(new URL(region.url).port));
   const commands: Command[] = [];
@@ -72,15 +69,21 @@ async function runOnce(region: Region, shard: OpenShard, victim: Victim, clients
     await gate.arrived(clients, WAVE_WITHIN_MS);
     const victims = await find(victim, shard);
     gate.open();
-    await eventually(() => gate.acknowledged() >= clients * ACKNOWLEDGED, END_WITHIN_MS);
-    const killedAt = Date.now();
+    // Then the others are at any point of their way.
+    await eventually(() => gate.acknowledged() > 0, END_WITHIN_MS);
+    const kill = { at: Date.now(), acknowledged: gate.acknowledged() };
     for (const pid of victims) signalProcess(pid, 'SIGKILL');
     const ended = await Promise.all(commands.map(({ ended }) => ended));
-    return await judge(region, ended, { victim, killedAt });
+    await untilHealthy(shard);
+    return await judge(region, ended, kill);
   } finally {
     for (const { child } of commands) child.kill('SIGKILL');
     await gate.close();
   }
+}
+
+function untilHealthy(shard: OpenShard): Promise<void> {
+  return eventually(async () => isHealthy(await shard.status()) === undefined, HEALTHY_WITHIN_MS);
 }
 
 interface Command {
@@ -148,44 +151,45 @@ async function find(victim: Victim, shard: OpenShard): Promise<readonly number[]
 
 const RETRYABLE = 'ServiceUnavailableError';
 
-async function judge(
-  region: Region,
-  ended: readonly Ended[],
-  { victim, killedAt }: { readonly victim: Victim; readonly killedAt: number },
-) {
+interface Kill {
+  readonly at: number;
+  /** What had been acknowledged by then. */
+  readonly acknowledged: number;
+}
+
+async function judge(region: Region, ended: readonly Ended[], kill: Kill): Promise<Run> {
   const succeeded = ended.filter(({ code }) => code === 0);
   const failures = ended.flatMap(one => one.failures);
   const strange = failures.filter(failure => failure !== RETRYABLE);
-  const lost: string[] = [];
-  for (const { name, body } of succeeded) {
-    const answer = await region.client.request('GET', `/${region.client.login}/stor/${name}`);
-    if (answer.status !== 200) lost.push(`${name} was acknowledged, and GET answers ${answer.status}`);
-    else if (!answer.body.equals(body)) lost.push(`${name} was acknowledged, and has other bytes`);
-  }
-  const doneAt = succeeded.map(one => one.doneAt ?? Number.NaN);
-  const before = doneAt.filter(time => time < killedAt).length;
+  const lost = (await Promise.all(succeeded.map(one => whatIsLost(region, one)))).flat();
   const problems = [
     ...ended.filter(({ code }) => code !== 0).map(one => `${one.name} failed: ${one.lastWords}`),
     ...strange.map(failure => `an attempt ended with ${failure}`),
     ...lost,
-    ...(before === ended.length ? [`${victim}: the kill came too late to disturb anybody`] : []),
+    ...(kill.acknowledged === ended.length ? ['the kill came too late to disturb anybody'] : []),
   ];
   const figures = {
-    'done before the kill': before,
-    'done after it': succeeded.length - before,
+    'acknowledged before the kill': kill.acknowledged,
+    'after it': succeeded.length - kill.acknowledged,
     'tried again': ended.filter(one => one.failures.length > 0).length,
     'attempts answered 503': failures.length - strange.length,
     'attempts failed otherwise': strange.length,
     failed: ended.length - succeeded.length,
     lost: lost.length,
-    'last ms after the kill': Math.max(...doneAt) - killedAt,
+    'ms from the kill to the last': Math.max(...succeeded.map(one => one.doneAt ?? Number.NaN)) - kill.at,
   };
-  return { figures, problems };
+  const summary = Object.entries(figures).map(([name, value]) => `${value} ${name}`);
+  return { summary: summary.join(', '), problems };
+}
+
+async function whatIsLost({ client }: Region, { name, body }: Ended): Promise<string[]> {
+  const answer = await client.request('GET', `/${client.login}/stor/${name}`);
+  if (answer.status !== 200) return [`${name} was acknowledged, and GET answers ${answer.status}`];
+  return answer.body.equals(body) ? [] : [`${name} was acknowledged, and has other bytes`];
 }
 
 /** As the owner of the tables, at the primary. */
 async function lookInside(dir: string, shard: OpenShard): Promise<string[]> {
-  await eventually(async () => isHealthy(await shard.status()) === undefined, HEALTHY_WITHIN_MS);
   const { hostname: host, port } = new URL((await shard.client.read()).state?.value.primary.pgUrl ?? '');
   const password = keepPasswords(shard.dir).manta_migrate ?? '';
   const databases = ['control', 'index_1', 'index_2'].map(
