@@ -113,6 +113,7 @@ async function runRound(
   until ??= loader.now();
   await rig.shard.waitUntilHealthy(RECOVER_MS);
   const gap = loader.gap(from, until);
+  await loader.acknowledged(RECOVER_MS);
   const later = loader.gap(until);
   const generations = (await rig.state()).generation - before.generation;
   if (generations < least || generations > most) problem(`${generations} new generations, expected ${[least, most]}`);
