@@ -77,7 +77,10 @@ export interface Pool {
    * primary moves before COMMIT was sent.
    */
   transaction<T>(body: (session: Session) => Promise<T>, options?: QueryOptions): Promise<T>;
-  /** True when the last evidence, a statement or a connection attempt, was the database answering. */
+  /**
+   * True when the last evidence, a statement or a connection attempt, was the database answering. A primary that has just
+   * been lost counts for as long as work waits for the next one: to refuse it would be to refuse what is about to be done.
+   */
   isAvailable(): boolean;
   /** Milliseconds since the last evidence; undefined before the first. */
   evidenceAgeMs(): number | undefined;
@@ -114,6 +117,8 @@ class ConnectedPool implements Pool {
   readonly #patienceMs: number;
   readonly #names = new Map<string, string>();
   #evidence: { readonly ok: boolean; readonly at: number } | undefined;
+  /** When the database that had answered ceased to. */
+  #lostAt = Number.NEGATIVE_INFINITY;
   #closing: Promise<void> | undefined;
 
   constructor(deps: PoolDeps, target: DatabaseTarget, config: PoolConfig) {
@@ -148,7 +153,7 @@ class ConnectedPool implements Pool {
   }
 
   isAvailable(): boolean {
-    return this.#evidence?.ok === true;
+    return this.#evidence?.ok === true || this.#deps.clock.monotonic() - this.#lostAt < this.#patienceMs;
   }
 
   evidenceAgeMs(): number | undefined {
@@ -276,7 +281,9 @@ class ConnectedPool implements Pool {
     if (this.#evidence !== undefined && this.#evidence.ok !== ok) {
       this.#deps.logger[ok ? 'info' : 'warn']({ pool }, ok ? 'database answers again' : 'database unavailable');
     }
-    this.#evidence = { ok, at: this.#deps.clock.monotonic() };
+    const at = this.#deps.clock.monotonic();
+    if (this.#evidence?.ok === true && !ok) this.#lostAt = at;
+    this.#evidence = { ok, at };
   }
 }
 

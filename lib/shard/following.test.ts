@@ -194,6 +194,22 @@ describe('a primary that is lost', () => {
     expect(await written()).toEqual([]);
   });
 
+  it('is counted on for as long as work waits for the next one, and no longer', async () => {
+    const [patient, hasty] = [aPool(), aPool({}, target(follow({ queueMs: 100, patienceMs: 100 })))];
+    for (const pool of [patient, hasty]) {
+      expect(pool.isAvailable()).toBe(false);
+      await pool.query('SELECT 1');
+      const sent = pool.query(SLOW);
+      await inFlight(SLOW);
+      await terminate();
+      await expect(sent).rejects.toMatchObject({ kind: 'unknown' });
+    }
+    expect(patient.isAvailable()).toBe(true);
+    await eventually(() => !hasty.isAvailable());
+    await hasty.query('SELECT 1');
+    expect(hasty.isAvailable()).toBe(true);
+  });
+
   it('runs a transaction again that was lost before its commit was sent, and says so of one that was lost in it', async () => {
     const pool = aPool();
     let runs = 0;
