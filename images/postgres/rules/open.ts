@@ -54,6 +54,10 @@ function obstacleOf(s: Snapshot, state: ClusterState): string | undefined {
   const isReopening = s.server.written.gate === 'open';
   const needed = isReopening ? parseLsn(state.initWal) : laterOf(found.flushed, parseLsn(state.initWal));
   if (sender.flushed < needed) return `waiting until ${state.sync.id} holds everything`;
+  // What it answered while it started would make it be replaced the moment that the gate opens.
+  const verdict = s.evidence.sync;
+  const isNew = verdict?.kind === 'unfit' && s.now - verdict.since < s.times.syncStallMs;
+  if (!isReopening && isNew) return `waiting until ${state.sync.id} is well`;
   const isHeldUp = found.commitWaitingSince !== undefined && s.now - found.commitWaitingSince >= HELD_UP_MS;
   return isReopening && isHeldUp ? `${state.sync.id} does not confirm` : undefined;
 }
