@@ -1,10 +1,9 @@
 import { formatLsn } from '../../lib/shard/lsn.ts';
-import { downstreamOf } from '../../lib/shard/state.ts';
 import { answered, standbyEnd } from './facts.ts';
 import { healthOf } from './health.ts';
 import type { HeartbeatAnswerLine, HeartbeatLine } from './heartbeat-line.ts';
+import { attachedCandidate } from './rules/take-over.ts';
 import type { LocalRecord, Me, Snapshot } from './snapshot.ts';
-import { derivedTimes } from './times.ts';
 
 /** Who speaks. */
 export type Identity = Pick<HeartbeatLine, 'shard' | 'id' | 'incarnation' | 'session'>;
@@ -45,12 +44,8 @@ export function answerOf(identity: Identity, s: Snapshot | undefined, n: number)
 
 /** In recovery, and its own standby streams from it: able to take over. */
 function isReady(s: Snapshot): boolean {
-  const found = answered(s);
   const state = s.etcd.state?.value;
-  const next = state === undefined ? undefined : downstreamOf(state, s.me.id);
-  if (!found?.inRecovery || next === undefined) return false;
-  const sender = found.senders.find(({ name, state }) => name === next.id && state === 'streaming');
-  return sender !== undefined && s.now - sender.repliedAt < derivedTimes(s.times).recentReplyMs;
+  return state !== undefined && attachedCandidate(s, state) !== undefined;
 }
 
 function generationOf(s: Snapshot | undefined): number {

@@ -66,6 +66,7 @@ describe('a sync does not take over', () => {
     ['from a primary that is alive', { role: 'sync' }, undefined],
     ['from one that only it cannot hear', { role: 'sync', primary: 'silent, unconfirmed' }, undefined],
     ['while frozen', { ...due, isFrozen: true }, undefined],
+    ['while its own standby is ahead of it', { ...due, sender: { flushed: parseLsn('0/5000001') } }, undefined],
     ['without a registration', { ...due, isRegistered: false }, undefined],
     ['by itself with manual failover', { ...due, isManual: true }, undefined],
     [

@@ -88,12 +88,15 @@ function hasAllOf(s: Snapshot, handedOffAt: string | undefined): boolean {
   return found !== undefined && handedOffAt !== undefined && standbyEnd(found) >= parseLsn(handedOffAt);
 }
 
-/** The next sync has to be attached already: a primary alone gains nothing. */
-function attachedCandidate(s: Snapshot, state: ClusterState): string | undefined {
+/** Who would be the next sync. It has to be attached already: a primary alone gains nothing. */
+export function attachedCandidate(s: Snapshot, state: ClusterState): string | undefined {
   const found = answeredAsStandby(s);
   const next = downstreamOf(state, s.me.id);
   if (found === undefined || next === undefined || !isHealthy(s, next.id)) return undefined;
   const sender = senderTo(found, next.id);
-  const isAttached = sender !== undefined && s.now - sender.repliedAt < derivedTimes(s.times).recentReplyMs;
-  return isAttached ? next.id : undefined;
+  if (sender?.flushed === undefined || s.now - sender.repliedAt >= derivedTimes(s.times).recentReplyMs)
+    return undefined;
+  // One that received from the primary itself may be ahead, and would be left behind the fork: PostgreSQL lets it stream
+  // all the same, because a standby asks for whole segments.
+  return sender.flushed <= standbyEnd(found) ? next.id : undefined;
 }
