@@ -5,6 +5,9 @@ import { MantaError } from '../../../lib/errors/manta-error.ts';
 import type { Clock } from '../../../lib/lifecycle/clock.ts';
 import { chooseAccount, type ServerAccount } from '../../../lib/postgres-process/account.ts';
 import { makeSocketDirectory } from '../../../lib/socket-directory/socket-directory.ts';
+import { openTarget } from '../backup/open-target.ts';
+import { restoreBackup } from '../backup/restore.ts';
+import type { BackupSite } from '../backup/site.ts';
 import type { InForce, Positions, Server, ServerView } from '../server.ts';
 import { type Binaries, findBinaries } from './binaries.ts';
 import type { ServerConfig } from './config.ts';
@@ -41,6 +44,8 @@ export interface ServerDeps {
 /** The server, and what its owner needs to know of the programs behind it. */
 export interface PgServer extends Server {
   readonly pgMajor: number;
+  /** For the backups, which are made beside all of this. */
+  readonly site: BackupSite;
 }
 
 /** How long a command may take to be answered. */
@@ -82,6 +87,7 @@ export async function createServer(deps: ServerDeps, config: ServerConfig): Prom
   const parts = await assemble(deps, config);
   return {
     pgMajor: parts.binaries.major,
+    site: siteOf(parts),
     observe: () => observe(parts),
     ...configurationMethods(parts),
     ...replicationMethods(parts),
@@ -135,6 +141,13 @@ async function assemble(deps: ServerDeps, config: ServerConfig): Promise<Parts> 
     seed: createSeed({ binaries, account, directories, passwords }, { ...config, runDir }),
     free: createFreeSpace(deps, volumes),
   };
+}
+
+function siteOf({ config, binaries, account, passwords, address }: Parts): BackupSite {
+  const { id, ownHost: host, port, dataDir, runDir, tls } = config;
+  const endpoint = { id, host, port };
+  const places = { dataDir: realpathSync(dataDir), runDir: realpathSync(runDir) };
+  return { binaries, account, passwords, address, endpoint, ...places, ...(tls === undefined ? {} : { tls }) };
 }
 
 async function observe(parts: Parts): Promise<ServerView> {
@@ -280,7 +293,7 @@ function lifeMethods(parts: Parts) {
 }
 
 function seedMethods(parts: Parts) {
-  const { configuration, deps, directories, seed } = parts;
+  const { configuration, deps, directories, postmaster, seed } = parts;
   return {
     async initialise(signal) {
       const incarnation = deps.randomName();
@@ -297,8 +310,16 @@ function seedMethods(parts: Parts) {
       configuration.forget();
       await seed.rewind(basename(directories.current()), from, signal);
     },
-    async restore() {
-      throw new MantaError('RestoreUnsupported', 'this version restores no backups');
+    async restore(from, until, signal) {
+      const { logger } = deps;
+      // What a restore before this one left half done would fill the volume.
+      if (deps.currentIncarnation() === null) await directories.removeAllBut('');
+      const incarnation = deps.randomName();
+      const target = openTarget(from);
+      const site = siteOf(parts);
+      await restoreBackup({ logger, site, directories, postmaster, target }, { incarnation, until }, signal);
+      configuration.forget();
+      return incarnation;
     },
     removeOldIncarnations: async () => directories.removeAllBut(basename(directories.current())),
   } satisfies Partial<Server>;

@@ -43,33 +43,13 @@ const GREET_MS = 3_000;
 export function createSeed(deps: SeedDeps, config: SeedConfig): Seed {
   const { account, binaries, directories } = deps;
 
-  /** A new incarnation's directory, empty, and its WAL's where that has a volume of its own. */
   async function prepare(incarnation: string): Promise<{ directory: string; walArgs: string[] }> {
-    const directory = directories.path(incarnation);
-    const wal = directories.walPath(incarnation);
-    for (const dir of wal === undefined ? [directory] : [directory, wal]) {
-      await mkdir(dir, { recursive: true, mode: 0o700 });
-      own(account, dir);
-    }
+    const { directory, wal } = await prepareIncarnation(deps, incarnation);
     return { directory, walArgs: wal === undefined ? [] : [`--waldir=${wal}`] };
   }
 
-  /** Runs with a password file of its own (§11.2), named for what it is for. */
-  async function withPassword<Value>(
-    purpose: string,
-    body: (path: string, password: string) => Promise<Value>,
-  ): Promise<Value> {
-    const password = await deps.passwords.of(ROLE);
-    if (password === undefined) throw new MantaError('PasswordMissing', `there is no password of ${ROLE}`);
-    const path = join(config.runDir, `${purpose}.pass`);
-    await writeFile(path, passwordLine(ROLE, password), { mode: 0o600 });
-    own(account, path);
-    try {
-      return await body(path, password);
-    } finally {
-      await rm(path, { force: true });
-    }
-  }
+  const withPassword = <Value>(purpose: string, body: (path: string, password: string) => Promise<Value>) =>
+    withPasswordFile(deps, config.runDir, purpose, body);
 
   /** The name is no peer's: a synchronous standby is told by its name alone. */
   const source = (from: Endpoint, purpose: string, passfile: string, database?: string) =>
@@ -136,6 +116,42 @@ export function createSeed(deps: SeedDeps, config: SeedConfig): Seed {
       });
     },
   };
+}
+
+/** A new incarnation's directory, empty, and its WAL's where that has a volume of its own. */
+export async function prepareIncarnation(
+  { account, directories }: Pick<SeedDeps, 'account' | 'directories'>,
+  incarnation: string,
+): Promise<{ readonly directory: string; readonly wal: string | undefined }> {
+  const directory = directories.path(incarnation);
+  const wal = directories.walPath(incarnation);
+  for (const dir of wal === undefined ? [directory] : [directory, wal]) {
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    own(account, dir);
+  }
+  return { directory, wal };
+}
+
+/**
+ * Runs with a password file of its own (replication.md §11.2), named for what it is for, in memory. Throws MantaError
+ * `PasswordMissing` when the replication role has none.
+ */
+export async function withPasswordFile<Value>(
+  { account, passwords }: Pick<SeedDeps, 'account' | 'passwords'>,
+  runDir: string,
+  purpose: string,
+  body: (path: string, password: string) => Promise<Value>,
+): Promise<Value> {
+  const password = await passwords.of(ROLE);
+  if (password === undefined) throw new MantaError('PasswordMissing', `there is no password of ${ROLE}`);
+  const path = join(runDir, `${purpose}.pass`);
+  await writeFile(path, passwordLine(ROLE, password), { mode: 0o600 });
+  own(account, path);
+  try {
+    return await body(path, password);
+  } finally {
+    await rm(path, { force: true });
+  }
 }
 
 /** One login, as pg_rewind will. Rejects with MantaError `SourceUnreachable`. */

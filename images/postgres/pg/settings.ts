@@ -117,11 +117,11 @@ function lines(parameters: Readonly<Record<string, string>>): string[] {
   return Object.entries(parameters).map(([name, value]) => {
     if (!NAME.test(name) || /^include(_|$)/i.test(name))
       throw new MantaError('SettingInvalid', `not a parameter of PostgreSQL: ${JSON.stringify(name)}`);
-    return `${name} = ${quote(value)}`;
+    return `${name} = ${quoteSetting(value)}`;
   });
 }
 
 /** A string of postgresql.conf, where a backslash is an escape and a line ends at its end. */
-function quote(value: string): string {
+export function quoteSetting(value: string): string {
   return `'${value.replaceAll('\\', '\\\\').replaceAll("'", "''").replaceAll('\n', '\\n')}'`;
 }
