@@ -66,9 +66,11 @@ export const scenarios = {
       { kind: 'crash', whom: 'primary', when: at(start + 700), ms: 8_000 },
     ];
   }),
-  syncRestored: aScenario('a sync comes back with an old copy of its data when the primary dies', random => {
+  /** Both standbys: one that had not been set back would be ahead of the sync, and no candidate. */
+  syncRestored: aScenario('sync and async come back with old copies of their data when the primary dies', random => {
     const start = begin(random);
     return [
+      { kind: 'restore-copy', whom: 'async', when: at(start + 500), ms: 200 },
       { kind: 'restore-copy', whom: 'sync', when: at(start + 500), ms: 200 },
       { kind: 'vanish', whom: 'primary', when: at(start + 500 + random.between(0, 20)), ms: 20_000 },
     ];

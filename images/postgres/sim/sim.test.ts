@@ -27,9 +27,9 @@ test('a sync that was just declared is not judged by what it answered before', a
 }, 60_000);
 
 test('whatever fails, for a minute of random and directed faults, no property is violated', async () => {
-  const firstSeed = Date.now() % 1_000_000_000;
   const outcome = await campaign({
-    firstSeed,
+    // Always the same, so that a change is judged and not luck; `npm run sim` goes where nobody has been.
+    firstSeed: 1,
     withinMs: WITHIN_MS,
     runs: Number.POSITIVE_INFINITY,
     peers: undefined,
