@@ -34,7 +34,7 @@ export async function applyRetention(
     if (!isFinished && modifiedAt < now - UNFINISHED_MS) await removeBase(target, name, signal);
   }
   const starts = kept.map(({ startLsn }) => parseLsn(startLsn) / BigInt(segmentBytes));
-  const first = starts.reduce((a, b) => (b < a ? b : a));
+  const first = starts.sort((a, b) => (a < b ? -1 : 1))[0] ?? 0n;
   for (const directory of await walDirectories(target, segmentBytes, signal)) {
     if (directory.first >= first) continue;
     for (const segment of await storedSegments(target, directory.name, segmentBytes, signal))
