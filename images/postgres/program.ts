@@ -9,6 +9,10 @@ import { type Registration, register } from '../../lib/coordinator/registration.
 import type { Clock } from '../../lib/lifecycle/clock.ts';
 import { shardKeys } from '../../lib/shard/keys.ts';
 import { act } from './act.ts';
+import { type Backups, startBackups } from './backup/backups.ts';
+import { registerBackupMetrics } from './backup/metrics.ts';
+import { openTarget } from './backup/open-target.ts';
+import { backupWish } from './backup/wish.ts';
 import type { SitterConfig } from './config.ts';
 import { decide } from './decide.ts';
 import { createFailures, type Failures } from './failures.ts';
@@ -22,7 +26,7 @@ import type { PgServer, ServerDeps } from './pg/create-server.ts';
 import { createReport } from './report.ts';
 import { createSenses, type Senses } from './senses.ts';
 import { createSitter, type Sitter } from './sitter.ts';
-import type { Me } from './snapshot.ts';
+import type { Me, Snapshot } from './snapshot.ts';
 import { adminRouter, internalRouter, isLive, isReady } from './status.ts';
 import { createShardStore } from './store.ts';
 
@@ -72,6 +76,7 @@ interface Parts {
   readonly prefix: PrefixView;
   readonly registration: Registration;
   readonly control: ControlServer;
+  readonly backups: Backups;
 }
 
 const KILL_MS = 10_000;
@@ -152,11 +157,13 @@ function describeSelf(config: SitterConfig, session: string, pgMajor: number, zo
 
 /** The loop and what surrounds it. Nothing of it calls another part before the loop runs. */
 async function assemble(base: Base): Promise<Parts> {
-  const { deps, config, now, me, local, server, coordinator, failures, metrics, onChange } = base;
+  const { deps, config, now, me, local, coordinator, failures, metrics, onChange } = base;
   const { logger, clock, randomName } = deps;
   const { times } = config;
   const keys = shardKeys(config.etcd.root, config.shard);
   const last = () => sitter.last()?.snapshot;
+  let backups: Backups | undefined;
+  const server = stoppingAfter(base.server, () => backups?.letGo());
   const jobs = createJobs({ logger, now, failures }, onChange);
   const record = createOwnRecord({ logger, now, write: () => registration.update() }, me, {
     local: local.current(),
@@ -193,19 +200,45 @@ async function assemble(base: Base): Promise<Parts> {
     },
     times,
   );
-  return { sitter, senses, jobs, prefix, registration, control: createPort(base, sitter, senses) };
+  backups = startBackupsOf(base, last);
+  const control = createPort(base, sitter, senses, backups);
+  return { sitter, senses, jobs, prefix, registration, control, backups };
+}
+
+/** The same server, which is told of its stop before it begins. */
+function stoppingAfter(server: PgServer, first: () => void): PgServer {
+  return {
+    ...server,
+    stop(mode, signal) {
+      first();
+      return server.stop(mode, signal);
+    },
+  };
+}
+
+function startBackupsOf({ deps, config, registry, server }: Base, last: () => Snapshot | undefined): Backups {
+  const { logger, clock } = deps;
+  const wish = () => {
+    const snapshot = last();
+    return snapshot === undefined ? undefined : backupWish(snapshot);
+  };
+  const backups = startBackups({ logger, clock, site: server.site, open: openTarget, wish, peer: config.id });
+  registerBackupMetrics(registry, backups);
+  return backups;
 }
 
 /** The sitter's port: probes, metrics, what programs, peers and people ask, and the heartbeats (§12.4). */
-function createPort({ deps, config, registry, now, me, local }: Base, sitter: Sitter, senses: Senses): ControlServer {
-  const status = { now, identity: () => identityOf(me, local.current()), sitter, receiver: senses.receiver };
+function createPort(base: Base, sitter: Sitter, { receiver }: Senses, backups: Backups): ControlServer {
+  const { deps, config, registry, now, me, local } = base;
+  const identity = () => identityOf(me, local.current());
+  const status = { now, identity, sitter, receiver, backup: () => backups.status() };
   return createControlServer(
     {
       logger: deps.logger,
       registry,
       isLive: () => isLive(status),
       isReady: () => isReady(sitter.last()?.snapshot),
-      upgrade: senses.receiver.accept,
+      upgrade: receiver.accept,
       routers: [
         ['/internal/v1', internalRouter(status)],
         ['/admin/v1', adminRouter(status)],
@@ -216,7 +249,7 @@ function createPort({ deps, config, registry, now, me, local }: Base, sitter: Si
 }
 
 async function live({ deps, server, coordinator }: Base, parts: Parts): Promise<void> {
-  const { sitter, senses, jobs, prefix, registration, control } = parts;
+  const { sitter, senses, jobs, prefix, registration, control, backups } = parts;
   try {
     await sitter.run();
     await jobs.stop();
@@ -227,6 +260,7 @@ async function live({ deps, server, coordinator }: Base, parts: Parts): Promise<
     throw error;
   } finally {
     await registration.release();
+    await backups.stop();
     senses.close();
     await control.close();
     await prefix.close();

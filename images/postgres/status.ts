@@ -15,6 +15,8 @@ export interface StatusDeps {
   readonly identity: () => Identity;
   readonly sitter: Pick<Sitter, 'last' | 'turnedAt' | 'overdue'>;
   readonly receiver: Pick<HeartbeatReceiver, 'heard'>;
+  /** What the backups of this peer are at, for people. */
+  readonly backup?: () => unknown;
 }
 
 /** The loop has to have come round within this (replication.md §12.4). */
@@ -84,7 +86,7 @@ export function adminRouter(deps: StatusDeps): Router {
   return router;
 }
 
-function describe({ now, identity, sitter }: StatusDeps) {
+function describe({ now, identity, sitter, backup }: StatusDeps) {
   const round = sitter.last();
   if (round === undefined) return { ...identity(), role: 'none' };
   const { snapshot: s, decision } = round;
@@ -116,6 +118,7 @@ function describe({ now, identity, sitter }: StatusDeps) {
     local: s.local,
     server: s.server,
     job: s.job && { kind: s.job.kind, forMs: ageOf(s.job.since, now()) },
+    backup: backup?.(),
     failures: s.failures,
     terminatingForMs: ageOf(s.terminatingSince, now()),
   };

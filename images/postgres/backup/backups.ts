@@ -72,6 +72,9 @@ export const backupTimes: BackupTimes = {
 /** How long a base backup waits for the WAL that makes it whole. */
 const ARCHIVED_WITHIN_MS = 600_000;
 
+/** How long a server that stops is left alone. */
+const PAUSE_MS = 3_000;
+
 /** Starts both tasks; they do nothing until there is a wish. */
 export function startBackups(deps: BackupDeps, times: BackupTimes = backupTimes): Backups {
   const { logger, clock } = deps;
@@ -84,6 +87,7 @@ export function startBackups(deps: BackupDeps, times: BackupTimes = backupTimes)
   let current: AbortController | undefined;
   let isMaking = false;
   let target: string | undefined;
+  let pausedUntil = Number.NEGATIVE_INFINITY;
 
   async function archive(signal: AbortSignal): Promise<void> {
     const wish = deps.wish();
@@ -92,6 +96,7 @@ export function startBackups(deps: BackupDeps, times: BackupTimes = backupTimes)
       newest = undefined;
     }
     target = wish?.target;
+    if (now() < pausedUntil) return;
     try {
       if (wish === undefined) await archiver.leave();
       else await archiver.step(wish, signal);
@@ -126,7 +131,7 @@ export function startBackups(deps: BackupDeps, times: BackupTimes = backupTimes)
   async function base(stopping: AbortSignal): Promise<void> {
     const wish = deps.wish();
     const segmentBytes = archiver.segmentBytes();
-    if (wish === undefined || segmentBytes === undefined) return;
+    if (wish === undefined || segmentBytes === undefined || now() < pausedUntil) return;
     current = new AbortController();
     const signal = AbortSignal.any([stopping, current.signal]);
     try {
@@ -176,6 +181,8 @@ export function startBackups(deps: BackupDeps, times: BackupTimes = backupTimes)
       };
     },
     letGo() {
+      // The wish follows what the loop sees, and that a little later.
+      pausedUntil = now() + PAUSE_MS;
       current?.abort(new Error('the server stops'));
       archiver.kill();
     },
