@@ -1,4 +1,5 @@
 import { type ClusterState, downstreamOf, type PeerRef } from '../../lib/shard/state.ts';
+import { senderTo } from './facts.ts';
 import type { Hearsay } from './hearsay.ts';
 import type { HeartbeatReceiver } from './heartbeat-receiver.ts';
 import type { HeartbeatSender } from './heartbeat-sender.ts';
@@ -134,10 +135,18 @@ export function createDetector(
     return isCurrent ? etcd.absentSince[id] : undefined;
   }
 
-  /** Proofs that nobody has superseded this primary (§9.2): a reply of its sync, or a read of the state. */
-  function proveFresh(state: ClusterState, etcd: EtcdView, answered: Answered | undefined): number {
-    const reply = answered?.senders.find(({ name }) => name === state.sync?.id)?.repliedAt;
-    return Math.max(freshAt ?? 0, etcd.readAt ?? 0, reply ?? 0);
+  /**
+   * Proofs that nobody has superseded this primary (§9.2): a read of the state, or a reply of its sync. Where the state does
+   * not say who that is, because it was lost or restored from a backup, the settings in force do (§6.8).
+   */
+  function proveFresh(state: ClusterState | undefined, etcd: EtcdView, answered: Answered | undefined) {
+    const isPrimary = state?.primary.id === me;
+    const serves = answered !== undefined && !answered.inRecovery;
+    if (!isPrimary && !serves) return undefined;
+    const named = answered?.ssn.length === 1 ? answered.ssn[0] : undefined;
+    const sync = isPrimary ? state.sync?.id : named;
+    const reply = serves && sync !== undefined ? senderTo(answered, sync)?.repliedAt : undefined;
+    return Math.max(freshAt ?? 0, isPrimary ? (etcd.readAt ?? 0) : 0, reply ?? 0);
   }
 
   function idle(): void {
@@ -158,7 +167,7 @@ export function createDetector(
         const { last } = sender.answers(id);
         if (last !== undefined) answers[id] = last;
       }
-      freshAt = isPrimary ? proveFresh(state, etcd, answered) : undefined;
+      freshAt = proveFresh(state, etcd, answered);
 
       const nothing = { primary: undefined, sync: undefined, answers, heartbeat: undefined, freshAt };
       if (state === undefined) {

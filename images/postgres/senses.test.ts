@@ -280,6 +280,17 @@ describe('the primary', () => {
     primary().answered = { senders: [aSender('pg-1-2', { repliedAt: now() }), aSender('pg-1-1', { repliedAt })] };
     expect(primary().look().freshAt).toBe(repliedAt);
     state = { ...state, primary: aRef(1), sync: aRef(0) };
+    primary().answered = { inRecovery: true };
     expect(primary().look().freshAt).toBeUndefined();
+  });
+
+  test('is fresh by the replies of the one its settings name when the state is another than it was opened in', () => {
+    state = { ...state, primary: aRef(2), sync: aRef(0) };
+    const repliedAt = now() - 1_000;
+    const senders = [aSender('pg-1-2', { repliedAt: now() }), aSender('pg-1-1', { repliedAt })];
+    primary().answered = { ssn: ['pg-1-1'], senders };
+    expect(primary().look().freshAt).toBe(repliedAt);
+    primary().answered = { ssn: ['pg-1-2', 'pg-1-1'], senders };
+    expect(primary().look().freshAt).toBe(repliedAt);
   });
 });

@@ -52,7 +52,7 @@ export function internalRouter({ now, identity, sitter, receiver }: StatusDeps):
     const freshForMs = snapshot === undefined ? undefined : freshFor(snapshot, now());
     if (freshForMs === undefined) throw new MantaError('ResourceNotFound', 'this peer is not the primary');
     const { id, incarnation } = identity();
-    response.json({ id, incarnation, generation: snapshot?.etcd.state?.value.generation, freshForMs });
+    response.json({ id, incarnation, generation: snapshot && generationOf(snapshot), freshForMs });
   });
 
   router.get('/heard', (request, response) => {
@@ -65,15 +65,20 @@ export function internalRouter({ now, identity, sitter, receiver }: StatusDeps):
   return router;
 }
 
+/** Of the state it was opened in: one that was lost or restored from a backup says nothing of that (§6.8). */
+function generationOf(s: Snapshot): number {
+  return Math.max(s.etcd.state?.value.generation ?? 0, s.local.highWater.maxGeneration);
+}
+
 /** Undefined: this peer is not an open primary. */
 function freshFor(s: Snapshot, now: number): number | undefined {
   const state = s.etcd.state?.value;
   const found = answered(s);
-  if (state?.primary.id !== s.me.id || found === undefined || found.inRecovery) return undefined;
-  if (s.server.written?.gate !== 'open') return undefined;
+  const isNamed = state === undefined || state.generation < generationOf(s) || state.primary.id === s.me.id;
+  if (!isNamed || found === undefined || found.inRecovery || s.server.written?.gate !== 'open') return undefined;
   const { fenceMs } = derivedTimes(s.times);
   // In a one-node state nobody could supersede it.
-  if (state.oneNode !== undefined) return fenceMs;
+  if (state?.oneNode !== undefined) return fenceMs;
   return Math.max(0, Math.round((s.evidence.freshAt ?? Number.NEGATIVE_INFINITY) + fenceMs - now));
 }
 
