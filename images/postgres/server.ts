@@ -31,6 +31,9 @@ export interface Server {
   /** The processes that pg_stat_activity lists as walreceiver, in a transaction of its own. */
   receivers(): Promise<readonly { readonly pid: number; readonly startedAt: string }[]>;
 
+  /** Lets replay go on where somebody has paused it. */
+  resumeReplay(): Promise<void>;
+
   /** Read now, in one query. */
   positions(): Promise<Positions>;
   /** Whether a complete WAL record begins at the position, by reading the WAL itself (pg_waldump). */

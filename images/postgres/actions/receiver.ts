@@ -56,6 +56,7 @@ async function stopAsking({ server }: Ports): Promise<void> {
 export async function drained(ports: Ports): Promise<Drained | undefined> {
   const { server, pace } = ports;
   await server.terminateClients();
+  await server.resumeReplay();
   const began = pace.now();
   for (;;) {
     const { timeline, received, replayed } = await server.positions();

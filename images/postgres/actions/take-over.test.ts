@@ -63,6 +63,7 @@ describe('K1, K3 and K4', () => {
       'server.terminate 77',
       'server.receivers',
       'server.terminateClients',
+      'server.resumeReplay',
       'server.positions',
       'store.writeState 5',
       'store.refresh',

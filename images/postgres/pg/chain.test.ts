@@ -115,9 +115,12 @@ it('after the cut nothing is acknowledged, even by a receiver that was connectin
 }, 60_000);
 
 it('a takeover: cut, drain, placeholders, promotion to the reserved timeline; the next in the chain follows', async () => {
+  await s.sql.query('SELECT pg_wal_replay_pause()');
   await p.sql.query('CREATE TABLE kept AS SELECT 1 AS n');
   process.kill(execPid(p), 'SIGKILL');
   await cut(s);
+  expect(await drained(s)).toBe(false);
+  await s.server.resumeReplay();
   await eventually(() => drained(s), 2_000);
   await s.server.placePlaceholders(4);
   await s.server.promote();

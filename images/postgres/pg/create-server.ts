@@ -245,6 +245,9 @@ function replicationMethods(parts: Parts) {
   return {
     writeReceiverPassword: content => parts.receiverPassword.write(content),
     receivers: () => listReceivers(command),
+    async resumeReplay() {
+      await command.query('SELECT pg_wal_replay_resume() WHERE pg_is_in_recovery() AND pg_is_wal_replay_paused()');
+    },
     positions,
     async hasRecordAt(timeline, position) {
       const segmentBytes = await directories.segmentBytes(directories.current());

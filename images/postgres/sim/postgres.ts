@@ -177,6 +177,8 @@ export function createModelServer(machine: Machine, life: Life, pgMajor: number)
       disk(() => {
         files.password = content;
       }),
+    // Nobody pauses replay here; what freezes the startup process is no call of an operator's.
+    resumeReplay: () => ask(() => {}),
     receivers: () =>
       ask(found =>
         [...found.receivers].filter(receiver => receiver.isListed).map(({ pid, startedAt }) => ({ pid, startedAt })),

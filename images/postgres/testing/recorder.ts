@@ -69,6 +69,9 @@ export function createRecorder(s: Snapshot): Recorder {
       say(`server.terminate ${pid}`);
       if (world.receiversEnd) world.receivers = world.receivers.filter(receiver => receiver.pid !== pid);
     },
+    async resumeReplay() {
+      say('server.resumeReplay');
+    },
     async terminateClients() {
       say('server.terminateClients');
       return 0;
