@@ -85,7 +85,7 @@ class Following implements Connections {
 
   #leave(current: Home): void {
     if (this.#door === undefined || this.#door.home === current) return;
-    this.#deps.logger.debug({ pool: this.#config.name, generation: this.#door.home.generation }, 'leaving a primary');
+    this.#deps.logger.debug({ pool: this.#config.name, timeline: this.#door.home.timeline }, 'leaving a primary');
     this.#door.site.destroy();
     this.#door = undefined;
   }

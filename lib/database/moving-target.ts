@@ -4,9 +4,10 @@ import type { WaitingRoom } from './waiting-room.ts';
 /** Where to connect. Asked for every new connection, so that it may follow a rotated password. */
 export type ConnectionTarget = () => pg.ClientConfig;
 
-/** One server in one generation; the same object for as long as it is that. */
+/** One server as primary; the same object for as long as it is that. */
 export interface Home {
-  readonly generation: number;
+  /** PostgreSQL's, by the state: every primary has its own. For logs. */
+  readonly timeline: number;
   /** PostgreSQL's system identifier that the server must show. */
   readonly systemId?: string | undefined;
   readonly connection: ConnectionTarget;

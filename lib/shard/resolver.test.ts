@@ -55,7 +55,7 @@ function aResolver(config: Partial<ResolverConfig> = {}) {
     errors: () => lines.filter(line => line.level >= 50).map(line => `${line.msg}: ${line.reason}`),
     where: () => {
       const home = target.home();
-      return home === undefined ? undefined : { generation: home.generation, ...home.connection() };
+      return home === undefined ? undefined : { generation: resolver.status().generation, ...home.connection() };
     },
   };
 }
@@ -78,12 +78,12 @@ describe('a resolver', () => {
     expect(where()).toMatchObject({ host: '127.0.0.1', port: 5400 });
   });
 
-  it('tells of a new generation, and lets nobody use an older one', () => {
+  it('tells of a new primary, and lets nobody use an older one', () => {
     const { putState, target } = aResolver();
     putState(aState());
     const old = target.home();
-    const told: number[] = [];
-    const stop = target.onMove(home => told.push(home.generation));
+    const told: unknown[] = [];
+    const stop = target.onMove(home => told.push(home.connection().port));
     putState(aState({ seq: 2, async: [] }));
     expect(old !== undefined && target.mayUse(old)).toBe(true);
     expect(target.home()).toBe(old);
@@ -91,7 +91,24 @@ describe('a resolver', () => {
     expect(old !== undefined && target.mayUse(old)).toBe(false);
     stop();
     putState(aState({ generation: 3, seq: 4, primary: aPeer(1), sync: aPeer(0), async: [] }));
-    expect(told).toEqual([2]);
+    expect(told).toEqual([5401]);
+  });
+
+  it('leaves what runs on a primary alone when only its sync is another', () => {
+    const { putState, target, where } = aResolver();
+    putState(aState());
+    const before = target.home();
+    putState(aState({ generation: 2, sync: aPeer(2), async: [aPeer(1)] }));
+    expect(where()).toMatchObject({ generation: 2 });
+    expect(target.home()).toBe(before);
+  });
+
+  it('takes a primary that was lost and became primary again for another one', () => {
+    const { putState, target } = aResolver();
+    putState(aState());
+    const before = target.home();
+    putState(aState({ generation: 3, timeline: 3 }));
+    expect(target.home()).not.toBe(before);
   });
 
   it.each([
@@ -204,7 +221,7 @@ describe('work for a primary that steps down', () => {
       expect(home !== undefined && target.mayUse(home)).toBe(true);
       const waiting = target.room.enter(() => target.home());
       putState(aState({ generation: 2, primary: aPeer(1), sync: aPeer(0) }));
-      expect((await waiting).generation).toBe(2);
+      expect((await waiting).connection().port).toBe(5401);
     },
   );
 
@@ -216,7 +233,7 @@ describe('work for a primary that steps down', () => {
     put(testKeys.peer('pg-1-0'), aRecord(aPeer(0), 'handoff', 2));
     const waiting = target.room.enter(() => target.home());
     put(testKeys.peer('pg-1-0'), aRecord(aPeer(0), 'active', 2));
-    expect((await waiting).generation).toBe(2);
+    expect((await waiting).connection().port).toBe(5400);
   });
 
   it('is shed beyond the length of the queue and beyond its time, as not done', async () => {

@@ -75,9 +75,15 @@ export function createResolver(deps: ResolverDeps, config: ResolverConfig): Reso
   return new ShardResolver(deps, config);
 }
 
-/** Where the primary listens, in one generation. */
+/**
+ * A server as primary: the same object for as long as it is that. A new sync is a new generation and the same server: what
+ * runs there goes on. A new primary takes a new timeline.
+ */
 interface Primary {
-  readonly state: ClusterState;
+  readonly id: string;
+  readonly incarnation: string | null;
+  readonly timeline: number;
+  readonly systemId: string | null;
   readonly host: string;
   readonly port: number;
 }
@@ -92,6 +98,8 @@ class ShardResolver implements Resolver {
   readonly #checking: Task;
   readonly #moved = new Set<() => void>();
   #primary: Primary | undefined;
+  /** The state that names it, as last read. */
+  #state: ClusterState | undefined;
   #isHandingOver = false;
   /** Monotonic time of the latest moment at which the primary certainly was the primary. */
   #provenAt = Number.NEGATIVE_INFINITY;
@@ -114,9 +122,9 @@ class ShardResolver implements Resolver {
     const homeOf = (primary: Primary): Home => {
       let home = homes.get(primary);
       if (home === undefined) {
-        const { state, host, port } = primary;
-        const systemId = state.systemId ?? undefined;
-        home = { generation: state.generation, systemId, connection: () => ({ ...settings(), host, port }) };
+        const { timeline, host, port } = primary;
+        const systemId = primary.systemId ?? undefined;
+        home = { timeline, systemId, connection: () => ({ ...settings(), host, port }) };
         homes.set(primary, home);
       }
       return home;
@@ -143,8 +151,8 @@ class ShardResolver implements Resolver {
   status(): ReturnType<Resolver['status']> {
     this.#collectProof();
     return {
-      generation: this.#primary?.state.generation,
-      primary: this.#primary?.state.primary.id,
+      generation: this.#state?.generation,
+      primary: this.#primary?.id,
       isHandingOver: this.#isHandingOver,
       proofAgeMs: Number.isFinite(this.#provenAt) ? this.#ageMs() : undefined,
       waiting: this.#room.waiting,
@@ -177,7 +185,7 @@ class ShardResolver implements Resolver {
     const state = this.#view.current();
     if (state !== undefined) {
       // What proved the last one says nothing of this one.
-      if (state.generation !== this.#primary?.state.generation) this.#provenAt = Number.NEGATIVE_INFINITY;
+      if (state.generation !== this.#state?.generation) this.#provenAt = Number.NEGATIVE_INFINITY;
       this.#follow(state);
     }
     this.#collectProof();
@@ -190,15 +198,12 @@ class ShardResolver implements Resolver {
       record !== undefined && record.statusGeneration === state.generation && STEPPING_DOWN.has(record.status);
     // A peer that lost its data directory is not the primary that the state names.
     const isSame = record !== undefined && record.incarnation === state.primary.incarnation;
-    const { host, port } = addressOf(isSame ? record.pgUrl : state.primary.pgUrl);
-    const now = this.#primary;
-    const isFollowed =
-      now?.state.generation === state.generation &&
-      now.state.systemId === state.systemId &&
-      now.host === host &&
-      now.port === port;
-    if (isFollowed) return;
-    this.#primary = { state, host, port };
+    const { id, incarnation } = state.primary;
+    const { timeline, systemId } = state;
+    const found = { id, incarnation, timeline, systemId, ...addressOf(isSame ? record.pgUrl : state.primary.pgUrl) };
+    this.#state = state;
+    if (JSON.stringify(found) === JSON.stringify(this.#primary)) return;
+    this.#primary = found;
     this.#deps.logger.info(
       { shard: this.shard, generation: state.generation, primary: state.primary.id, cause: state.cause },
       'following a primary',
@@ -221,13 +226,12 @@ class ShardResolver implements Resolver {
   /** While etcd proves nothing, the primary's sitter may: it knows of flush replies of its sync (§9.2). */
   async #check(signal: AbortSignal): Promise<void> {
     this.#collectProof();
-    const primary = this.#primary;
-    if (primary !== undefined && this.#ageMs() > this.#config.fenceMs / 2) await this.#ask(primary, signal);
+    const state = this.#state;
+    if (state !== undefined && this.#ageMs() > this.#config.fenceMs / 2) await this.#ask(state, signal);
     if (this.#room.waiting > 0) this.#room.wake();
   }
 
-  async #ask(primary: Primary, signal: AbortSignal): Promise<void> {
-    const { state } = primary;
+  async #ask(state: ClusterState, signal: AbortSignal): Promise<void> {
     const { id, incarnation, sitterUrl } = state.primary;
     const sentAt = this.#deps.clock.monotonic();
     try {
@@ -237,7 +241,7 @@ class ShardResolver implements Resolver {
         AbortSignal.any([signal, AbortSignal.timeout(this.#config.askMs)]),
       );
       const isSame = answer.id === id && answer.incarnation === incarnation && answer.generation === state.generation;
-      if (!isSame || this.#primary?.state.generation !== state.generation) return;
+      if (!isSame || this.#state?.generation !== state.generation) return;
       // Fresh until then, by a proof one fence older; counted from the question, so never too long.
       const provenAt = sentAt + Math.min(answer.freshForMs, this.#config.fenceMs) - this.#config.fenceMs;
       this.#provenAt = Math.max(this.#provenAt, provenAt);
