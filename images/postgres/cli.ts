@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import { MantaError } from '../../lib/errors/manta-error.ts';
 import { systemClock } from '../../lib/lifecycle/clock.ts';
+import { parseTime } from './backup/restore-plan.ts';
 import { commands } from './local/commands.ts';
 import { openShard } from './local/open-shard.ts';
 import { up } from './local/up.ts';
@@ -15,6 +16,7 @@ const USAGE = `A shard on this machine: PostgreSQL peers that replicate, and the
   status                      the peers, their positions, what is wrong; exit code 1 if anything is
   history                     every change of roles, checked; exit code 1 if one was impossible
   psql [-- ARGUMENTS]         psql on the primary
+  backup                      what there is to restore from
   switchover [PEER]           the sync becomes primary
   freeze, unfreeze            roles stay as they are, whatever dies
   rebuild PEER                a new base backup
@@ -28,6 +30,9 @@ const USAGE = `A shard on this machine: PostgreSQL peers that replicate, and the
   --peers 1|3|5               of a new shard (3)
   --etcd 1|3                  members of etcd of a new shard (3)
   --namespaces                a new shard with a network of its own; root only
+  --backup <directory>        up: base backups and the WAL archive go there
+  --restore <directory>       up: a new shard made of the backups there...
+  --until <time>              ...as of this moment (2026-01-31T12:00:00Z), or of their end
   --reason <text>             of a freeze
   --max-lag <bytes>           for a switchover
   --accept-data-loss          for force-takeover and state-repair
@@ -38,6 +43,9 @@ const options = {
   peers: { type: 'string', default: '3' },
   etcd: { type: 'string', default: '3' },
   namespaces: { type: 'boolean', default: false },
+  backup: { type: 'string' },
+  restore: { type: 'string' },
+  until: { type: 'string' },
   reason: { type: 'string' },
   'max-lag': { type: 'string' },
   'accept-data-loss': { type: 'boolean', default: false },
@@ -48,7 +56,8 @@ async function main(): Promise<void> {
   const { values, positionals } = parse();
   const [name, ...operands] = positionals;
   if (values.help || name === undefined) return void process.stdout.write(USAGE);
-  const dir = resolve(process.env.INIT_CWD ?? process.cwd(), values.dir);
+  const at = (path: string) => resolve(process.env.INIT_CWD ?? process.cwd(), path);
+  const dir = at(values.dir);
   const deps = { logger: pino({ level: name === 'up' ? 'warn' : 'silent' }), clock: systemClock };
   if (name === 'up') {
     const shard = await up(
@@ -58,6 +67,8 @@ async function main(): Promise<void> {
         peers: oneOf('peers', values.peers, [1, 3, 5]),
         etcdMembers: oneOf('etcd', values.etcd, [1, 3]),
         hosts: values.namespaces ? 'namespaces' : 'loopback',
+        ...(values.backup === undefined ? {} : { backup: at(values.backup) }),
+        ...restoreOf(values.restore === undefined ? undefined : at(values.restore), values.until),
         suffix: values.dir === options.dir.default ? '' : ` --dir ${values.dir}`,
       },
     );
@@ -76,6 +87,13 @@ async function main(): Promise<void> {
   } finally {
     await shard.close();
   }
+}
+
+function restoreOf(from: string | undefined, until: string | undefined) {
+  if (from === undefined && until !== undefined) throw new MantaError('Usage', '--until goes with --restore');
+  if (from === undefined) return {};
+  if (until !== undefined) parseTime(until);
+  return { restore: { from, ...(until === undefined ? {} : { until }) } };
 }
 
 /** npm hands a terminal's Ctrl-C on to its child, which got it already: what comes within half a second is one. */

@@ -63,17 +63,20 @@ export function createArchive({ target, spool }: { readonly target: BackupTarget
    * A timeline counts once its WAL reaches beyond the fork: a history that came first would turn a restore away from the
    * WAL of before.
    */
-  async function keepHistory({ timeline, position }: ArchivedThrough, signal: AbortSignal): Promise<void> {
-    if (histories.has(timeline)) return;
+  async function isBeyondFork({ timeline, position }: ArchivedThrough): Promise<boolean> {
+    if (histories.has(timeline)) return true;
     const mine = await spool.history(historyName(timeline));
     const fork = mine === undefined ? undefined : parseHistory(mine).at(-1)?.end;
-    if (mine === undefined || fork === undefined || position < fork) return;
-    await target.put(historyPath(timeline), Readable.from([mine]), signal);
-    histories.add(timeline);
+    return fork !== undefined && position >= fork;
   }
 
   async function advance(next: ArchivedThrough, signal: AbortSignal): Promise<void> {
-    await keepHistory(next, signal);
+    const { timeline } = next;
+    const mine = histories.has(timeline) ? undefined : await spool.history(historyName(timeline));
+    if (mine !== undefined && (await isBeyondFork(next))) {
+      await target.put(historyPath(timeline), Readable.from([mine]), signal);
+      histories.add(timeline);
+    }
     through = next;
   }
 
@@ -141,14 +144,17 @@ export function createArchive({ target, spool }: { readonly target: BackupTarget
       const endByte = endOf(content);
       const { timeline, number } = file;
       const now = { timeline, number, endByte };
+      const reached = { timeline, position: lsn(begin(file) + BigInt(endByte)) };
+      if (!(await isBeyondFork(reached))) return;
       const isSame = partial?.timeline === timeline && partial.number === number;
-      if (!isSame || (partial?.endByte ?? 0) < endByte) {
+      const isLonger = !isSame || (partial?.endByte ?? 0) < endByte;
+      if (isLonger) {
         await demandOwn(timeline, signal);
         const stored = compressed(Readable.from([content], { objectMode: false }));
         await target.put(segmentPath(now, segmentBytes), stored, signal);
-        await forgetPartial(now, signal);
       }
-      await advance({ timeline, position: lsn(begin(file) + BigInt(endByte)) }, signal);
+      await advance(reached, signal);
+      if (isLonger) await forgetPartial(now, signal);
     },
   };
 }

@@ -66,7 +66,7 @@ async function backUp(
         return wish;
       },
     },
-    { ...backupTimes, everyMs: 50, partialMs: 200, retryMs: 100, baseRetryMs: 500, checkpoint: 'fast', ...change },
+    { ...backupTimes, everyMs: 50, partialMs: 200, retryMs: 100, baseRetryMs: 500, ...change },
   );
   running.push(backups);
   return backups;
@@ -108,7 +108,9 @@ it('a restore has everything that was archived, or what there was at a time', as
   const backups = await backUp(p, target);
   await based(target);
   await p.sql.query('INSERT INTO kept VALUES (2)');
-  const [moment] = await p.sql.query<{ at: string }>(`SELECT to_json(clock_timestamp()) #>> '{}' AS at`);
+  const [moment] = await p.sql.query<{ at: string }>(
+    `SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS at`,
+  );
   await p.sql.query('INSERT INTO kept VALUES (3)');
   await archived(backups);
   await p.sql.query('SELECT pg_switch_wal()');

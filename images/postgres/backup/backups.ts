@@ -46,7 +46,7 @@ export interface BackupDeps {
   readonly peer: string;
 }
 
-export interface BackupTimes extends ArchiverConfig, Omit<BaseBackupWish, 'peer'> {
+export interface BackupTimes extends ArchiverConfig, Pick<BaseBackupWish, 'maxRateKb'> {
   /** Between two looks for WAL that is complete. */
   readonly everyMs: number;
   /** After a failure. */
@@ -65,7 +65,6 @@ export const backupTimes: BackupTimes = {
   retryMs: 5_000,
   baseEveryMs: 86_400_000,
   baseRetryMs: 300_000,
-  checkpoint: 'spread',
   maxRateKb: 50 * 1024,
 };
 
@@ -142,7 +141,8 @@ export function startBackups(deps: BackupDeps, times: BackupTimes = backupTimes)
       isMaking = true;
       const made = await makeBaseBackup(
         { site: deps.site, target: opened, now: () => clock.now(), untilArchived },
-        { peer: deps.peer, checkpoint: times.checkpoint, maxRateKb: times.maxRateKb },
+        // Until there is one, nothing can be restored: that is worth a checkpoint.
+        { peer: deps.peer, checkpoint: endedAt === undefined ? 'fast' : 'spread', maxRateKb: times.maxRateKb },
         signal,
       );
       newest = { endedAt: Date.parse(made.endedAt), gaps };

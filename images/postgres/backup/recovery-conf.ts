@@ -41,7 +41,10 @@ export function recoveryConf(config: RecoveryConfig): Readonly<Record<string, st
     // By number: `latest` looks for histories one by one, and numbers are left out.
     recovery_target_timeline: String(timeline),
     recovery_target_action: 'promote',
-    ...(until === undefined ? {} : { recovery_target_time: until, recovery_target_inclusive: 'on' }),
+    // It knows no names of time zones yet when it reads this.
+    ...(until === undefined
+      ? {}
+      : { recovery_target_time: until.replace(/Z$/i, '+00'), recovery_target_inclusive: 'on' }),
     timezone: 'UTC',
     logging_collector: 'off',
     log_destination: 'stderr',

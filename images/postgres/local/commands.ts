@@ -3,6 +3,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { MantaError } from '../../../lib/errors/manta-error.ts';
 import type { RequestKind } from '../../../lib/shard/records.ts';
+import { listBackups } from './backup-list.ts';
 import { keepPasswords } from './layout.ts';
 import type { OpenShard } from './open-shard.ts';
 import { type Part, signalPart } from './peer-parts.ts';
@@ -53,6 +54,7 @@ export const commands: Readonly<
   freeze: { operands: [0, 0], run: (shard, _, { reason }) => freeze(shard, reason ?? 'by hand') },
   unfreeze: { operands: [0, 0], run: shard => freeze(shard, undefined) },
   psql: { operands: [0, 50], run: psql },
+  backup: { operands: [0, 0], run: listBackups },
   rebuild: { operands: [1, 1], run: (shard, [peer]) => ask(shard, 'rebuild', { peer }) },
   'force-takeover': {
     operands: [1, 1],

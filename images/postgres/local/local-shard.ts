@@ -29,6 +29,10 @@ export interface LocalShardConfig {
   readonly walVolumes?: boolean;
   /** Further settings of postgresql.conf. */
   readonly parameters?: Readonly<Record<string, string>>;
+  /** Where its backups go: an address as of `config.backup`. Counts for an old shard, too. */
+  readonly backup?: string;
+  /** Make its database of a backup. Throws MantaError `ShardExists` for an old shard. */
+  readonly restore?: { readonly from: string; readonly until?: string };
   /** For people: what is being waited for. */
   readonly onProgress?: (text: string) => void;
   /** Aborted while the shard is not writable yet, it ends the start, and all that runs of it. */
@@ -72,6 +76,7 @@ const SHARD = 1;
 const WRITABLE_MS = 120_000;
 const HEALTHY_MS = 120_000;
 const STOP_MS = 40_000;
+const RECOVERY_DAYS = 14;
 
 /** Starts a shard, or goes on with the one the directory holds, and resolves when it is writable. */
 export async function startLocalShard(
@@ -81,6 +86,8 @@ export async function startLocalShard(
   const dir = resolve(config.dir);
   mkdirSync(dir, { recursive: true });
   const kept = readLayout(dir);
+  if (kept !== undefined && config.restore !== undefined)
+    throw new MantaError('ShardExists', `${dir} holds a shard: a backup is restored into a new one (--dir)`);
   const network = await networkFor(kept, config);
   const stops: (() => Promise<void>)[] = network === undefined ? [] : [() => network.remove()];
   try {
@@ -92,15 +99,7 @@ export async function startLocalShard(
     const coordinator = createEtcdCoordinator(deps, { endpoints: etcd.endpoints, deadlineMs: 2_000 });
     stops.push(() => coordinator.close());
     const shard = assemble(deps, { dir, layout, network, etcd, coordinator, stops });
-    await shard.client.create(
-      {
-        peers: layout.peers.length,
-        failover: 'auto',
-        databases: layout.databases,
-        parameters: config.parameters ?? {},
-      },
-      { at: new Date(deps.clock.now()).toISOString() },
-    );
+    await describeShard(shard.client, layout, config, deps.clock);
     stops.push(() => stopPeers(shard.peers));
     for (const peer of shard.peers) peer.start();
     await untilTrue(shard, isWritable, WRITABLE_MS, config);
@@ -109,6 +108,17 @@ export async function startLocalShard(
     await stopAll(stops);
     throw error;
   }
+}
+
+/** What the operator writes: of a new shard everything, of an old one where its backups go. */
+async function describeShard(client: ShardClient, layout: Layout, config: LocalShardConfig, clock: Clock) {
+  const { parameters = {}, restore } = config;
+  const backup = config.backup === undefined ? {} : { backup: { target: config.backup, recoveryDays: RECOVERY_DAYS } };
+  await client.create(
+    { peers: layout.peers.length, failover: 'auto', databases: layout.databases, parameters, ...backup },
+    { at: new Date(clock.now()).toISOString(), ...(restore === undefined ? {} : { restore }) },
+  );
+  if (config.backup !== undefined) await client.configure(before => ({ ...before, ...backup }));
 }
 
 function networkFor(kept: Layout | undefined, config: LocalShardConfig): Promise<Network | undefined> {

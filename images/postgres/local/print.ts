@@ -53,7 +53,8 @@ export function printHistory(entries: readonly HistoryEntry[]): { readonly text:
   return { text: `${table([titles, ...rows]).join('\n')}\n`, broken };
 }
 
-function table(lines: readonly (readonly string[])[]): string[] {
+/** Columns of equal width. */
+export function table(lines: readonly (readonly string[])[]): string[] {
   const widths = (lines[0] ?? []).map((_, column) => Math.max(...lines.map(line => line[column]?.length ?? 0)));
   return lines.map(line =>
     line

@@ -56,7 +56,8 @@ function makeDatabase(s: Snapshot): Action | undefined {
   if (state === undefined) return undefined;
   if (s.server.directory.kind !== 'usable') {
     if (isTooSoon(s, 'initialise', [5_000]) || isTooSoon(s, 'restore', [5_000])) {
-      return { kind: 'wait', why: 'making the database failed; trying again soon' };
+      const failure = s.failures.restore ?? s.failures.initialise;
+      return { kind: 'wait', why: `making the database failed, and is tried again soon: ${failure?.message}` };
     }
     return { kind: state.restore === undefined ? 'initialise' : 'restore' };
   }
