@@ -154,6 +154,15 @@ export const sitterConfigSchema = z.strictObject({
       })
       .optional(),
   }),
+  /** With which backups in a Manta region are written and read; those in a directory need none. */
+  backup: z
+    .strictObject({
+      /** PEM of a private key of the account that the address names. */
+      keyFile: z.string().min(1),
+      /** A sub-user of that account. */
+      user: z.string().min(1).optional(),
+    })
+    .optional(),
   times: timesSchema,
   /** Least severe level that is logged. */
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
@@ -175,6 +184,7 @@ export function parseSitterConfig(file: unknown, env: Readonly<Record<string, st
 export function serverConfigOf(config: SitterConfig): ServerConfig {
   const { id, dataDir, walDir, runDir, passwordDir, times } = config;
   const { binDir, tls, ...postgres } = config.postgres;
+  const { backup } = config;
   return {
     id,
     dataDir,
@@ -185,6 +195,7 @@ export function serverConfigOf(config: SitterConfig): ServerConfig {
     ...(walDir === undefined ? {} : { walDir }),
     ...(binDir === undefined ? {} : { binDir }),
     ...(tls === undefined ? {} : { tls }),
+    ...(backup === undefined ? {} : { backupKey: backup }),
   };
 }
 

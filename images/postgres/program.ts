@@ -222,7 +222,8 @@ function startBackupsOf({ deps, config, registry, server }: Base, last: () => Sn
     const snapshot = last();
     return snapshot === undefined ? undefined : backupWish(snapshot);
   };
-  const backups = startBackups({ logger, clock, site: server.site, open: openTarget, wish, peer: config.id });
+  const open = (address: string) => openTarget(address, config.backup);
+  const backups = startBackups({ logger, clock, site: server.site, open, wish, peer: config.id });
   registerBackupMetrics(registry, backups);
   return backups;
 }

@@ -36,6 +36,8 @@ export interface Archive {
 
 export function createArchive({ target, spool }: { readonly target: BackupTarget; readonly spool: Spool }): Archive {
   const { segmentBytes } = spool;
+  // Compressed, what cannot be made shorter is a little longer.
+  const maxBytes = segmentBytes + 1024 * 1024;
   const begin = ({ number }: SegmentName) => number * BigInt(segmentBytes);
   /** The last complete one; it stays in the spool, where it tells the receiver where to go on. */
   let last: SegmentName | undefined;
@@ -74,7 +76,7 @@ export function createArchive({ target, spool }: { readonly target: BackupTarget
     const { timeline } = next;
     const mine = histories.has(timeline) ? undefined : await spool.history(historyName(timeline));
     if (mine !== undefined && (await isBeyondFork(next))) {
-      await target.put(historyPath(timeline), Readable.from([mine]), signal);
+      await target.put(historyPath(timeline), Readable.from([mine]), { maxBytes: Buffer.byteLength(mine) }, signal);
       histories.add(timeline);
     }
     through = next;
@@ -84,7 +86,7 @@ export function createArchive({ target, spool }: { readonly target: BackupTarget
     await demandOwn(file.timeline, signal);
     const { timeline, number } = file;
     const content = compressed(createReadStream(file.path));
-    await target.put(segmentPath({ timeline, number }, segmentBytes), content, signal);
+    await target.put(segmentPath({ timeline, number }, segmentBytes), content, { maxBytes }, signal);
     await advance({ timeline, position: lsn(begin({ timeline, number: number + 1n })) }, signal);
   }
 
@@ -151,7 +153,7 @@ export function createArchive({ target, spool }: { readonly target: BackupTarget
       if (isLonger) {
         await demandOwn(timeline, signal);
         const stored = compressed(Readable.from([content], { objectMode: false }));
-        await target.put(segmentPath(now, segmentBytes), stored, signal);
+        await target.put(segmentPath(now, segmentBytes), stored, { maxBytes }, signal);
       }
       await advance(reached, signal);
       if (isLonger) await forgetPartial(now, signal);

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import { withSession } from '../pg/session.ts';
 import type { BaseBackup } from './catalogue.ts';
 import { compressed } from './compression.ts';
 import { createVerifier, type Verified } from './manifest.ts';
@@ -66,7 +67,7 @@ async function send(
   const verifier = createVerifier();
   try {
     const content = Readable.from(verifier.watch(program.output), { objectMode: false });
-    await target.put(baseContent(name), compressed(content), signal);
+    await target.put(baseContent(name), compressed(content), { maxBytes: await sizeAtMost(site) }, signal);
     // An output that ended early looks like any other: the program's end says why.
     await program.ended;
     return await verifier.verified();
@@ -75,3 +76,13 @@ async function send(
     verifier.abandon();
   }
 }
+
+/** Of a server that goes on growing meanwhile, and before compression. */
+async function sizeAtMost({ address }: BackupSite): Promise<number> {
+  const [row] = await withSession(address, { name: 'backup', deadlineMs: SIZE_MS }, session =>
+    session.query<{ bytes: string }>('SELECT sum(pg_database_size(oid)) AS bytes FROM pg_database'),
+  );
+  return Math.ceil(1.5 * Number(row?.bytes ?? 0)) + 256 * 1024 * 1024;
+}
+
+const SIZE_MS = 60_000;

@@ -36,7 +36,7 @@ export function createDirectoryTarget(root: string): BackupTarget {
 
   return {
     url: `file://${root}`,
-    async put(path, content, signal) {
+    async put(path, content, _, signal) {
       await demandRoot();
       const file = at(path);
       await makeDirectory(dirname(file));

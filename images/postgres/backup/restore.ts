@@ -2,6 +2,7 @@ import { createWriteStream } from 'node:fs';
 import { mkdir, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { MantaError } from '../../../lib/errors/manta-error.ts';
 import { runOrThrow } from '../pg/command.ts';
@@ -103,7 +104,7 @@ async function replay(deps: RestoreDeps, plan: RestorePlan, { directory, until }
   const { site, target, directories } = deps;
   const served = new AbortController();
   const exchange = await createWalExchange(site.account, join(site.dataDir, 'restore'), directory, (name, to) =>
-    fetchWal(target, plan, { name, to }, signal),
+    patiently(() => fetchWal(target, plan, { name, to }, signal), signal),
   );
   const serving = exchange.serve(AbortSignal.any([signal, served.signal]));
   try {
@@ -149,6 +150,21 @@ async function recover(
 async function maxPrepared({ account, binaries }: BackupSite, directory: string): Promise<string> {
   const { stdout } = await runOrThrow(account, binaries.path('pg_controldata'), ['-D', directory]);
   return /^max_prepared_xacts setting: *(\d+)$/m.exec(stdout)?.[1] ?? '0';
+}
+
+const FETCH_DELAYS_MS = [500, 2_000, 5_000, 10_000, 30_000];
+
+/** One failure of the target must not cost a restore that has run for hours. */
+async function patiently<Value>(body: () => Promise<Value>, signal: AbortSignal): Promise<Value> {
+  for (const delayMs of FETCH_DELAYS_MS) {
+    try {
+      return await body();
+    } catch {
+      signal.throwIfAborted();
+      await sleep(delayMs, undefined, { signal });
+    }
+  }
+  return body();
 }
 
 /** From the target into the exchange: a whole file, or of one in progress as much as there is. */

@@ -19,8 +19,11 @@ export interface Stored {
 export interface BackupTarget {
   /** For messages. */
   readonly url: string;
-  /** Stores the whole content durably, or nothing; what has the name already is replaced. */
-  put(path: string, content: Readable, signal: AbortSignal): Promise<void>;
+  /**
+   * Stores the whole content durably, or nothing; what has the name already is replaced. It has `maxBytes` at most, so that
+   * a target can tell beforehand where there is room.
+   */
+  put(path: string, content: Readable, limits: { readonly maxBytes: number }, signal: AbortSignal): Promise<void>;
   /** Undefined: there is nothing of that name, for certain. */
   get(path: string, signal: AbortSignal): Promise<Readable | undefined>;
   /** Empty where there is no such directory. */
@@ -41,5 +44,6 @@ export async function getJson<Schema extends z.ZodType>(
 }
 
 export function putJson(target: BackupTarget, path: string, value: unknown, signal: AbortSignal): Promise<void> {
-  return target.put(path, ReadableStream.from([`${JSON.stringify(value, null, 2)}\n`]), signal);
+  const text = `${JSON.stringify(value, null, 2)}\n`;
+  return target.put(path, ReadableStream.from([text]), { maxBytes: Buffer.byteLength(text) }, signal);
 }

@@ -1,3 +1,4 @@
+import type { BackupKey } from '../backup/open-target.ts';
 import type { Times } from '../times.ts';
 
 /** What one peer's PostgreSQL is told by its program's configuration. */
@@ -25,6 +26,8 @@ export interface ServerConfig {
   readonly tls?: { readonly certFile: string; readonly keyFile: string };
   /** Base backups read no faster, kilobytes a second. */
   readonly rebuildMaxRateKb: number;
+  /** For backups in a Manta region. */
+  readonly backupKey?: BackupKey;
   readonly times: Pick<Times, 'stopFastMs' | 'stopImmediateMs'>;
 }
 

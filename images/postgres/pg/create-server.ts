@@ -318,7 +318,7 @@ function seedMethods(parts: Parts) {
       // What a restore before this one left half done would fill the volume.
       if (deps.currentIncarnation() === null) await directories.removeAllBut('');
       const incarnation = deps.randomName();
-      const target = openTarget(from);
+      const target = openTarget(from, parts.config.backupKey);
       const site = siteOf(parts);
       await restoreBackup({ logger, site, directories, postmaster, target }, { incarnation, until }, signal);
       configuration.forget();
