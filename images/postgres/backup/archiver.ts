@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { createSession, type Session } from '../pg/session.ts';
@@ -6,7 +7,7 @@ import { claimTarget, type SystemFacts } from './catalogue.ts';
 import { isWalGone, startReceiver, type WalReceiver } from './receiver.ts';
 import type { BackupSite } from './site.ts';
 import { dropArchiveSlot, keepArchiveSlot } from './slot.ts';
-import { createSpool } from './spool.ts';
+import { createSpool, type Spool } from './spool.ts';
 import type { BackupTarget } from './target.ts';
 import type { BackupWish } from './wish.ts';
 
@@ -14,6 +15,10 @@ import type { BackupWish } from './wish.ts';
 export interface Archiver {
   /** Receives, archives what there is, and returns. Rejects with what stands in the way; the next step begins anew. */
   step(wish: BackupWish, signal: AbortSignal): Promise<void>;
+  /** Stops receiving while too much waits; to be called beside `step`, which may take as long as the target likes. */
+  bound(): Promise<void>;
+  /** This peer does not archive now. What the server keeps for it, and what waits, stays. */
+  pause(): Promise<void>;
   /** This peer archives no more: what the server keeps for it, and the spool, are given up. */
   leave(): Promise<void>;
   /** Ends the receiver at once: a server that stops waits for it. */
@@ -39,6 +44,7 @@ interface Run {
   readonly key: string;
   readonly target: BackupTarget;
   readonly archive: Archive;
+  readonly spool: Spool;
   readonly segmentBytes: number;
   receiver: WalReceiver | undefined;
 }
@@ -85,17 +91,15 @@ export function createArchiver(
       { target: target.url, after: after?.number.toString(16), timeline: after?.timeline },
       'archive goes on',
     );
-    return { key, target, archive, segmentBytes, receiver: startReceiver(site, directory) };
+    return { key, target, archive, spool, segmentBytes, receiver: startReceiver(site, directory) };
   }
+
+  const isFull = async ({ archive }: Run) => (await archive.waiting()) > config.maxWaiting;
 
   /** The receiver runs unless the target is so far behind that the spool would grow. */
   async function keepReceiver(current: Run): Promise<void> {
-    const isFull = (await current.archive.waiting()) > config.maxWaiting;
     const { receiver } = current;
-    if (receiver?.isRunning === true) {
-      if (isFull) await stopReceiver(current);
-      return;
-    }
+    if (receiver?.isRunning === true) return;
     const failure = receiver?.failure();
     current.receiver = undefined;
     if (failure !== undefined) {
@@ -103,7 +107,9 @@ export function createArchiver(
       run = undefined;
       throw failure;
     }
-    if (!isFull) current.receiver = startReceiver(site, directory);
+    if (await isFull(current)) return;
+    await current.spool.dropProgress();
+    current.receiver = startReceiver(site, directory);
   }
 
   async function step(wish: BackupWish, signal: AbortSignal): Promise<void> {
@@ -133,11 +139,17 @@ export function createArchiver(
 
   return {
     step,
+    async bound() {
+      const current = run;
+      if (current?.receiver?.isRunning === true && (await isFull(current))) await stopReceiver(current);
+    },
+    pause: stopRun,
     async leave() {
       await stopRun();
-      if (!mayHoldSlot) return;
-      mayHoldSlot = !(await dropArchiveSlot(session));
+      if (!mayHoldSlot || !(await dropArchiveSlot(session))) return;
+      mayHoldSlot = false;
       session.drop();
+      await rm(directory, { recursive: true, force: true });
     },
     kill() {
       run?.receiver?.kill();

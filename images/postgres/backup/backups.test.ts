@@ -1,5 +1,6 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import { eventually } from '../../../lib/eventually/eventually.ts';
 import { systemClock } from '../../../lib/lifecycle/clock.ts';
@@ -178,4 +179,80 @@ it('a base backup that was interrupted does not count, and its peer leaves nothi
   await slow.stop();
   expect(await listBases(target, soon())).toEqual([]);
   await expect(p.server.restore(target.url, undefined, soon())).rejects.toMatchObject({ code: 'BackupMissing' });
+}, 60_000);
+
+it('WAL that was gone before it was archived is a gap, and the archive begins anew with a base backup', async () => {
+  const p = await place.copy('p-0');
+  const target = newTarget();
+  const small = { ...noSettings.parameters, wal_keep_size: '0', min_wal_size: '32MB', max_wal_size: '32MB' };
+  await p.start({ ...noSettings, parameters: small });
+  await p.sees(view => view.answered);
+  await p.sql.query('CREATE TABLE kept AS SELECT 1 AS n');
+  const before = await backUp(p, target);
+  await based(target);
+  await before.stop();
+  await p.sql.query(`SELECT pg_drop_replication_slot('wal_archive')`);
+  for (let n = 2; n < 6; n += 1) {
+    await p.sql.query(`INSERT INTO kept VALUES (${n})`);
+    await p.sql.query('SELECT pg_switch_wal()');
+    await p.server.checkpoint();
+  }
+  const after = await backUp(p, target);
+  await based(target, 2);
+  expect(after.status()).toMatchObject({ failure: undefined });
+  expect(await rows(await restored(target))).toEqual([1, 2, 3, 4, 5]);
+}, 90_000);
+
+it('a target that is away costs no more than a few files, and is caught up with when it is back', async () => {
+  const p = await place.copy('p-0');
+  const target = newTarget();
+  const directory = fileURLToPath(target.url);
+  await p.start(noSettings);
+  await p.sees(view => view.answered);
+  await p.sql.query('CREATE TABLE kept AS SELECT 1 AS n');
+  const backups = await backUp(p, target, { maxWaiting: 1 });
+  await based(target);
+  renameSync(directory, `${directory}.away`);
+  const fill = async (n: number) => {
+    await p.sql.query(`INSERT INTO kept VALUES (${n})`);
+    await p.sql.query('SELECT pg_switch_wal()');
+  };
+  const waiting = () => readdirSync(join(p.dir, 'backup')).filter(name => /^[0-9A-F]{24}$/.test(name)).length;
+  for (const n of [2, 3, 4]) await fill(n);
+  await eventually(async () => (await p.sql.query('SELECT FROM pg_stat_replication')).length === 0, 15_000);
+  const before = waiting();
+  for (const n of [5, 6]) await fill(n);
+  await eventually(() => backups.status()?.failure, 15_000);
+  expect(waiting()).toBe(before);
+  renameSync(`${directory}.away`, directory);
+  await archived(backups);
+  expect(backups.status()?.failure).toBeUndefined();
+  expect(await listBases(target, soon())).toHaveLength(1);
+  expect(await rows(await restored(target))).toEqual([1, 2, 3, 4, 5, 6]);
+}, 90_000);
+
+it('a peer that is to make no backups any more leaves nothing on its server that keeps WAL', async () => {
+  const p = await place.copy('p-0');
+  const target = newTarget();
+  await p.start(noSettings);
+  await p.sees(view => view.answered);
+  const slots = () => p.sql.query('SELECT slot_name FROM pg_replication_slots');
+  let isWished = true;
+  const wish = await wishOf(p, target);
+  const backups = startBackups(
+    {
+      logger: pino({ level: 'silent' }),
+      clock: systemClock,
+      site: p.server.site,
+      open: openTarget,
+      peer: 'p-0',
+      wish: () => (isWished ? wish : undefined),
+    },
+    { ...backupTimes, everyMs: 50, partialMs: 200, graceMs: 500 },
+  );
+  running.push(backups);
+  await eventually(async () => (await slots()).length === 1, 10_000);
+  isWished = false;
+  await eventually(async () => (await slots()).length === 0, 10_000);
+  expect(backups.status()).toBeUndefined();
 }, 60_000);

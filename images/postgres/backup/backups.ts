@@ -49,6 +49,8 @@ export interface BackupDeps {
 export interface BackupTimes extends ArchiverConfig, Pick<BaseBackupWish, 'maxRateKb'> {
   /** Between two looks for WAL that is complete. */
   readonly everyMs: number;
+  /** How long after the last wish what the server keeps is still kept: it may be only starting. */
+  readonly graceMs: number;
   /** After a failure. */
   readonly retryMs: number;
   /** Between base backups. */
@@ -62,6 +64,7 @@ export const backupTimes: BackupTimes = {
   everyMs: 1_000,
   partialMs: 60_000,
   maxWaiting: 16,
+  graceMs: 30_000,
   retryMs: 5_000,
   baseEveryMs: 86_400_000,
   baseRetryMs: 300_000,
@@ -74,18 +77,21 @@ const ARCHIVED_WITHIN_MS = 600_000;
 /** How long a server that stops is left alone. */
 const PAUSE_MS = 3_000;
 
-/** Starts both tasks; they do nothing until there is a wish. */
+/** Starts the tasks; they do nothing until there is a wish. */
 export function startBackups(deps: BackupDeps, times: BackupTimes = backupTimes): Backups {
   const { logger, clock } = deps;
   const now = () => clock.monotonic();
   const archiver = createArchiver({ ...deps, now }, times);
   const archiving = createTrouble(logger, 'archive');
   const making = createTrouble(logger, 'base backup');
-  /** The newest base backup of the target, and at which gap of the archive that was found; undefined: not looked yet. */
-  let newest: { readonly endedAt: number | undefined; readonly gaps: number } | undefined;
+  /** When the newest base backup of the target ended that reaches the present; undefined: not looked yet. */
+  let newest: { readonly endedAt: number | undefined } | undefined;
+  /** Gaps of the archive that a base backup has been made behind. */
+  let coveredGaps = 0;
   let current: AbortController | undefined;
   let isMaking = false;
   let target: string | undefined;
+  let wishedAt = now();
   let pausedUntil = Number.NEGATIVE_INFINITY;
 
   async function archive(signal: AbortSignal): Promise<void> {
@@ -95,10 +101,12 @@ export function startBackups(deps: BackupDeps, times: BackupTimes = backupTimes)
       newest = undefined;
     }
     target = wish?.target;
+    if (wish !== undefined) wishedAt = now();
     if (now() < pausedUntil) return;
     try {
-      if (wish === undefined) await archiver.leave();
-      else await archiver.step(wish, signal);
+      if (wish !== undefined) await archiver.step(wish, signal);
+      else if (now() - wishedAt < times.graceMs) await archiver.pause();
+      else await archiver.leave();
       archiving.over();
     } catch (error) {
       if (signal.aborted) return;
@@ -120,10 +128,9 @@ export function startBackups(deps: BackupDeps, times: BackupTimes = backupTimes)
 
   /** Base backups whose WAL has a hole do not reach the present, as if there were none. */
   async function look(opened: BackupTarget, { path }: BackupWish, segmentBytes: number, signal: AbortSignal) {
-    const gaps = archiver.gaps();
     const last = (await listBases(opened, signal)).filter(made => isBaseOn(path, made)).at(-1);
     const hole = last && (await firstHole(opened, path, parseLsn(last.startLsn), segmentBytes, signal));
-    return { endedAt: last === undefined || hole !== undefined ? undefined : Date.parse(last.endedAt), gaps };
+    return { endedAt: last === undefined || hole !== undefined ? undefined : Date.parse(last.endedAt) };
   }
 
   /** One base backup, when one is due and the archive goes on. */
@@ -136,8 +143,9 @@ export function startBackups(deps: BackupDeps, times: BackupTimes = backupTimes)
     try {
       const opened = deps.open(wish.target);
       newest ??= await look(opened, wish, segmentBytes, signal);
-      const { endedAt, gaps } = newest;
-      if (endedAt !== undefined && gaps === archiver.gaps() && clock.now() - endedAt < times.baseEveryMs) return;
+      const { endedAt } = newest;
+      const gaps = archiver.gaps();
+      if (endedAt !== undefined && gaps === coveredGaps && clock.now() - endedAt < times.baseEveryMs) return;
       isMaking = true;
       const made = await makeBaseBackup(
         { site: deps.site, target: opened, now: () => clock.now(), untilArchived },
@@ -145,7 +153,8 @@ export function startBackups(deps: BackupDeps, times: BackupTimes = backupTimes)
         { peer: deps.peer, checkpoint: endedAt === undefined ? 'fast' : 'spread', maxRateKb: times.maxRateKb },
         signal,
       );
-      newest = { endedAt: Date.parse(made.endedAt), gaps };
+      newest = { endedAt: Date.parse(made.endedAt) };
+      coveredGaps = gaps;
       logger.info({ base: made }, 'base backup made');
       await applyRetention(opened, { recoveryDays: wish.recoveryDays, segmentBytes, now: clock.now() }, signal);
       making.over();
@@ -162,6 +171,7 @@ export function startBackups(deps: BackupDeps, times: BackupTimes = backupTimes)
 
   const tasks: readonly Task[] = [
     startTask('archive', times.everyMs, archive, { logger }),
+    startTask('archive-bound', times.everyMs, () => archiver.bound(), { logger }),
     startTask('base-backup', times.everyMs * 10, base, { logger }),
   ];
 

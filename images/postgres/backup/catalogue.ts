@@ -58,7 +58,8 @@ export async function readSystem(target: BackupTarget, signal: AbortSignal): Pro
   try {
     return await getJson(target, SYSTEM, systemSchema, signal);
   } catch (cause) {
-    if (!(cause instanceof z.ZodError || cause instanceof SyntaxError)) throw cause;
+    // By name: errors of another realm are not instances of this one's.
+    if (!['ZodError', 'SyntaxError'].includes((cause as Error).name)) throw cause;
     throw new MantaError('ForeignData', `${target.url} does not hold backups of a shard`, { cause });
   }
 }
@@ -140,7 +141,7 @@ export async function firstHole(
   for (const directory of await walDirectories(target, segmentBytes, signal)) {
     if (directory.last < first) continue;
     for (const segment of await storedSegments(target, directory.name, segmentBytes, signal))
-      if (segment.endByte === undefined && isSegmentOn(path, segment, segmentBytes)) there.add(segment.number);
+      if (isSegmentOn(path, segment, segmentBytes)) there.add(segment.number);
   }
   const last = [...there].reduce((a, b) => (b > a ? b : a), first - 1n);
   for (let number = first; number < last; number += 1n)

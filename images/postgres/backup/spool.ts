@@ -22,10 +22,11 @@ export interface Spool {
    * finds, and looks at no more than its name and size.
    */
   beginAfter(last: SegmentName | undefined): Promise<void>;
+  /** A receiver that was killed leaves a file in progress that the next one may refuse; it is received anew. */
+  dropProgress(): Promise<void>;
   /** The text of a timeline's history that came with its WAL. */
   history(name: string): Promise<string | undefined>;
   remove(file: Spooled): Promise<void>;
-  clear(): Promise<void>;
 }
 
 const PARTIAL = '.partial';
@@ -57,9 +58,11 @@ export function createSpool(account: ServerAccount, directory: string, segmentBy
       await file.close();
       own(account, path);
     },
+    async dropProgress() {
+      for (const file of await files()) if (!file.isComplete) await rm(file.path, { force: true });
+    },
     history: name => readFile(join(directory, name), 'utf8').catch(() => undefined),
     remove: file => rm(file.path, { force: true }),
-    clear: () => rm(directory, { recursive: true, force: true }),
   };
 }
 
