@@ -9,9 +9,9 @@ import type { Endpoint, Settings, StopMode } from './server.ts';
 export type Action =
   /**
    * Keeps later rules from acting. The sentence is what `status` shows. With `yields` it only has something to say, and
-   * whatever a later rule wants to do comes first.
+   * whatever a later rule wants to do comes first. With `isBrief` it is a matter of milliseconds: the loop looks again soon.
    */
-  | { readonly kind: 'wait'; readonly why: string; readonly yields?: true }
+  | { readonly kind: 'wait'; readonly why: string; readonly yields?: true; readonly isBrief?: boolean }
   /** The process ends, and the container with it. Only after the server has stopped. */
   | { readonly kind: 'exit' }
   /** Makes an outstanding transaction of this peer impossible, then reads what became of it (§6.2). */

@@ -40,6 +40,14 @@ export interface Sitter {
 /** Between two runs of one action that found nothing else to do: a step that waits, like the drain, goes on soon. */
 const SAME_AGAIN_MS = 10;
 
+/** Between two looks at what is a matter of milliseconds, and shows itself by nothing but a look. */
+const BRIEFLY_MS = 15;
+
+/** Whether what is waited for is a matter of milliseconds. */
+export function isBrief(decision: Decision | undefined): boolean {
+  return decision?.action.kind === 'wait' && decision.action.isBrief === true;
+}
+
 /** These only begin a job, and it is the job's end that counts. */
 const JOBS: ReadonlySet<string> = new Set<JobKind>([
   'start',
@@ -124,7 +132,7 @@ export function createSitter(deps: SitterDeps, times: Times): Sitter {
         if (decision?.action.kind === 'exit') return;
         if (decision === undefined || decision.action.kind === 'wait') {
           before = undefined;
-          await rest(times.loopMs);
+          await rest(isBrief(decision) ? BRIEFLY_MS : times.loopMs);
           continue;
         }
         const name = `${decision.rule} ${decision.action.kind}`;

@@ -1,4 +1,5 @@
-import { roleOf } from '../../../lib/shard/state.ts';
+import type { HighWater } from '../../../lib/shard/records.ts';
+import { type ClusterState, roleOf } from '../../../lib/shard/state.ts';
 import type { Ports } from '../ports.ts';
 import type { Snapshot } from '../snapshot.ts';
 
@@ -7,13 +8,18 @@ export async function saveHighWater({ local, store }: Ports, s: Snapshot): Promi
   const state = store.view().state?.value;
   const { highWater } = local.current();
   if (state === undefined) return;
-  const next = {
-    maxGeneration: Math.max(highWater.maxGeneration, state.generation),
-    maxSeq: Math.max(highWater.maxSeq, state.seq),
-    lastRole: roleOf(state, s.me.id),
-    lastTimeline: s.server.answered?.timeline ?? highWater.lastTimeline,
-  };
+  const next = highWaterIn(state, highWater, s);
   if (JSON.stringify(next) !== JSON.stringify(highWater)) await local.save({ highWater: next });
+}
+
+/** The marks of a volume that has seen a state. */
+export function highWaterIn(state: ClusterState, before: HighWater, s: Snapshot): HighWater {
+  return {
+    maxGeneration: Math.max(before.maxGeneration, state.generation),
+    maxSeq: Math.max(before.maxSeq, state.seq),
+    lastRole: roleOf(state, s.me.id),
+    lastTimeline: s.server.answered?.timeline ?? before.lastTimeline,
+  };
 }
 
 /** A rebuild was asked for (§6.6): the directory is current no more, and the request is answered. */

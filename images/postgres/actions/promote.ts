@@ -7,7 +7,7 @@ import type { Positions, Settings } from '../server.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { stateOf } from './commit.ts';
 import { putInForce } from './in-force.ts';
-import { saveHighWater } from './local.ts';
+import { highWaterIn } from './local.ts';
 
 const POLL_MS = 5;
 
@@ -17,21 +17,19 @@ const POLL_MS = 5;
  * generation begins with. Throws MantaError `PromotionSlow`, `TimelineMismatch`, `LostData`.
  */
 export async function promote(ports: Ports, s: Snapshot, action: ActionOf<'promote'>): Promise<void> {
-  const { server, store, local, record, pace, logger } = ports;
+  const { server, store, record, pace, logger } = ports;
   const { generation, timeline } = stateOf(store);
-  const { promotedTimelines } = local.current();
-  if (!promotedTimelines.some(past => past.generation === generation)) {
-    await local.save({ promotedTimelines: [...promotedTimelines, { generation, timeline }] });
-  }
-  await saveHighWater(ports, s);
-  if (record.rewindable) await record.set({ rewindable: false });
+  // Others do not rewind from a server that is not on the reserved timeline, so that etcd may hear of this meanwhile.
+  if (record.rewindable) void record.set({ rewindable: false }).catch(() => {});
+  const remembered = remember(ports, s);
+  remembered.catch(() => {});
   let found = await server.positions();
   if (found.inRecovery) {
     if (!(await holdsStart(ports, found))) return;
-    await harmless(ports, action.settings);
-    await server.placePlaceholders(timeline);
+    await Promise.all([remembered, harmless(ports, action.settings), server.placePlaceholders(timeline)]);
     await server.promote();
   }
+  await remembered;
   const began = pace.now();
   while (found.inRecovery) {
     if (pace.now() - began > PROMOTE_ATTEMPT_MS) {
@@ -47,6 +45,17 @@ export async function promote(ports: Ports, s: Snapshot, action: ActionOf<'promo
   await server.writeSettings(settings);
   await server.reload();
   logger.info({ generation, timeline }, 'promoted');
+}
+
+/** On the volume: that this timeline is this peer's, and what the state is. */
+function remember({ local, store }: Ports, s: Snapshot): Promise<void> {
+  const { generation, timeline } = stateOf(store);
+  const { promotedTimelines } = local.current();
+  const isKnown = promotedTimelines.some(past => past.generation === generation);
+  return local.save({
+    highWater: highWaterIn(stateOf(store), local.current().highWater, s),
+    ...(isKnown ? {} : { promotedTimelines: [...promotedTimelines, { generation, timeline }] }),
+  });
 }
 
 /**

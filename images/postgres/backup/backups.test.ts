@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, renameSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
@@ -7,6 +7,7 @@ import { systemClock } from '../../../lib/lifecycle/clock.ts';
 import { createChain, createTestPlace, noSettings, standbyOf, type TestPeer, type TestPlace } from '../pg/testing.ts';
 import { type Backups, backupTimes, startBackups } from './backups.ts';
 import { listBases } from './catalogue.ts';
+import { baseContent } from './names.ts';
 import { openTarget } from './open-target.ts';
 import type { BackupTarget } from './target.ts';
 import type { BackupWish } from './wish.ts';
@@ -255,4 +256,42 @@ it('a peer that is to make no backups any more leaves nothing on its server that
   isWished = false;
   await eventually(async () => (await slots()).length === 0, 10_000);
   expect(backups.status()).toBeUndefined();
+}, 60_000);
+
+it('a base backup that was damaged in the target is not restored, and a volume keeps nothing of it', async () => {
+  const p = await place.copy('p-0');
+  const target = newTarget();
+  await p.start(noSettings);
+  await p.sees(view => view.answered);
+  await p.sql.query('CREATE TABLE kept AS SELECT 1 AS n');
+  await backUp(p, target);
+  await based(target);
+  const [base] = await listBases(target, soon());
+  const file = join(fileURLToPath(target.url), baseContent(base?.name ?? ''));
+  truncateSync(file, Math.floor(statSync(file).size / 2));
+  const peer = await place.empty('restored');
+  await expect(peer.server.restore(target.url, undefined, soon())).rejects.toThrow();
+  expect(readdirSync(join(peer.dir, 'pg'))).toEqual([]);
+}, 60_000);
+
+it('a file of WAL that cannot be read ends the restore: it is not taken for the end of the archive', async () => {
+  const p = await place.copy('p-0');
+  const target = newTarget();
+  await p.start(noSettings);
+  await p.sees(view => view.answered);
+  await p.sql.query('CREATE TABLE kept AS SELECT 1 AS n');
+  const backups = await backUp(p, target);
+  await based(target);
+  await p.sql.query('SELECT pg_switch_wal()');
+  await p.sql.query('INSERT INTO kept VALUES (2)');
+  await archived(backups);
+  await backups.stop();
+  const wal = join(fileURLToPath(target.url), 'wal', '0000000100000000');
+  const first = readdirSync(wal).sort()[0] ?? '';
+  writeFileSync(join(wal, first), 'no such thing');
+  const peer = await place.empty('restored');
+  const giveUp = AbortSignal.timeout(6_000);
+  await expect(peer.server.restore(target.url, undefined, giveUp)).rejects.toThrow();
+  expect(readdirSync(join(peer.dir, 'pg'))).toEqual([]);
+  expect((await peer.server.observe()).process).toEqual({ kind: 'none' });
 }, 60_000);

@@ -64,6 +64,8 @@ export function createSeed(deps: SeedDeps, config: SeedConfig): Seed {
     async initialise(incarnation, signal) {
       const { directory, walArgs } = await prepare(incarnation);
       const args = ['-D', directory, '-U', 'postgres', '--encoding=UTF8', '--locale=C', '--data-checksums', ...walArgs];
+      // A promotion copies the segment it begins in and syncs it, while everybody waits: 67 ms for 16 MB, 20 ms for 4 MB.
+      args.push('--wal-segsize=4');
       // Nobody may come in until the sitter has written who may.
       await runOrThrow(account, binaries.path('initdb'), [...args, '--auth=reject'], { signal });
       await replaceFile(account, join(directory, 'postgresql.auto.conf'), '');

@@ -35,9 +35,17 @@ export const open: Rule = {
     // An attempt that failed may have failed after the settings were written.
     if (written !== undefined && sameSettings(written, settings) && s.failures.open === undefined) return undefined;
     const obstacle = obstacleOf(s, state);
-    return obstacle === undefined ? { kind: 'open', settings } : { kind: 'wait', why: obstacle, yields: true };
+    if (obstacle === undefined) return { kind: 'open', settings };
+    // A sync that streams holds everything in a moment, and only a look at its sender shows it.
+    const isBrief = s.server.written?.gate !== 'open' && streams(s, state);
+    return { kind: 'wait', why: obstacle, yields: true, isBrief };
   },
 };
+
+function streams(s: Snapshot, state: ClusterState): boolean {
+  const found = answeredAsPrimary(s);
+  return found !== undefined && state.sync !== null && senderTo(found, state.sync.id) !== undefined;
+}
 
 function obstacleOf(s: Snapshot, state: ClusterState): string | undefined {
   const found = answeredAsPrimary(s);

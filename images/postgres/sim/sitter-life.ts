@@ -14,6 +14,7 @@ import { answerOf, heartbeatOf, identityOf } from '../lines.ts';
 import { createObserver } from '../observe.ts';
 import { createOwnRecord } from '../own-record.ts';
 import type { LocalRecordFile, Ports } from '../ports.ts';
+import { isBrief } from '../sitter.ts';
 import type { LocalRecord, Me, Snapshot } from '../snapshot.ts';
 import { createShardStore } from '../store.ts';
 import type { Times } from '../times.ts';
@@ -172,7 +173,7 @@ export function startSitter(deps: SitterDeps): SitterLife {
       }
       if (decision === undefined || decision.action.kind === 'wait') {
         before = undefined;
-        await rest(times.loopMs);
+        await rest(isBrief(decision) ? AGAIN_MS : times.loopMs);
         continue;
       }
       const name = `${decision.rule} ${decision.action.kind}`;
