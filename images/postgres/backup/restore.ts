@@ -79,7 +79,12 @@ async function extractBase(
   if (content === undefined) throw new MantaError('BackupInvalid', `${baseContent(name)} is not there`);
   const tar = startPiped(account, 'tar', ['--extract', '--file=-', `--directory=${directory}`], signal);
   tar.output.resume();
-  await Promise.all([pipeline(decompressed(content), tar.input, { signal }), tar.ended]);
+  // Both have ended before anything is thrown: what is left of the incarnation is removed then.
+  const ends = await Promise.allSettled([pipeline(decompressed(content), tar.input, { signal }), tar.ended]);
+  const failures = ends.flatMap(end => (end.status === 'rejected' ? [String(end.reason)] : []));
+  signal.throwIfAborted();
+  if (failures.length > 0)
+    throw new MantaError('BackupInvalid', `${baseContent(name)} cannot be unpacked: ${failures.join('; ')}`);
   // Its WAL is the archive's.
   await runOrThrow(account, binaries.path('pg_verifybackup'), ['--exit-on-error', '--no-parse-wal', directory], {
     signal,

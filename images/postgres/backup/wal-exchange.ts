@@ -15,6 +15,7 @@ export interface WalExchange {
   readonly restoreCommand: string;
   /** Rejects with what `fetch` rejected with. Resolves on abort. */
   serve(signal: AbortSignal): Promise<void>;
+  /** A `restore_command` that still waits ends the recovery, also one whose server is gone. */
   close(): Promise<void>;
 }
 
@@ -31,7 +32,7 @@ cd "$(dirname "$0")" || exit 200
 polls=0
 while [ ! -e "$1.answer" ]; do
   polls=$((polls + 1))
-  [ "$polls" -lt 36000 ] || exit 200
+  [ "$polls" -lt 36000 ] && [ -e fetch ] || exit 200
   sleep 0.02
 done
 read -r status < "$1.answer"
