@@ -24,10 +24,13 @@ export interface ObserverDeps {
  * the moment that `now` says.
  */
 export function createObserver(deps: ObserverDeps, me: Me, times: Times): () => Promise<Snapshot> {
+  let request: { readonly id: string; readonly seenAt: number } | undefined;
   return async () => {
     const server = await deps.server.observe();
     const now = deps.now();
     const etcd = deps.store.observe();
+    const asked = etcd.requests.switchover;
+    if (asked?.id !== request?.id) request = asked && { id: asked.id, seenAt: now };
     const answered = server.process.kind === 'up' ? server.answered : undefined;
     const { status, statusGeneration, statusSince, withdrewAt, rewindable } = deps.record;
     return {
@@ -42,6 +45,7 @@ export function createObserver(deps: ObserverDeps, me: Me, times: Times): () => 
         statusGeneration,
         statusSince,
         withdrewAt,
+        requestedAt: request?.seenAt,
         rewindable,
       },
       job: deps.jobs.current(),

@@ -106,6 +106,8 @@ export interface Evidence {
   readonly statusSince: number;
   /** When this process last took back the offer of its role, because nobody had accepted it. */
   readonly withdrewAt: number | undefined;
+  /** Since when the request for a switchover is seen that is there now. */
+  readonly requestedAt: number | undefined;
 }
 
 /** A line from the primary to S and A0 (§4.4). `at`: when it was received. */

@@ -58,11 +58,11 @@ const POSITIONS = `
   (SELECT bytes_per_wal_segment FROM pg_control_init()) AS segment,
   (SELECT received_tli FROM pg_stat_wal_receiver) AS receiving`;
 
+// The senders first: what a downstream has is never ahead of what this server is then found to have.
 const LOOK = `
-  SELECT ${POSITIONS},
+  SELECT (${SENDERS}) AS senders, ${POSITIONS},
     (SELECT system_identifier::text FROM pg_control_system()) AS system,
     json_build_object(${SAFETY_SET.map(name => `'${name}', current_setting('${name}')`).join(', ')}) AS settings,
-    (${SENDERS}) AS senders,
     (SELECT json_build_object('pid', pid, 'status', status, 'timeline', received_tli, 'lastMessage', last_msg_receipt_time)
       FROM pg_stat_wal_receiver) AS receiver,
     (SELECT json_agg(pid || ' ' || query_start) FROM pg_stat_activity WHERE wait_event = 'SyncRep') AS waiting`;

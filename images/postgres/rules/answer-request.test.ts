@@ -1,4 +1,4 @@
-import type { Difference } from '../testing/a-snapshot.ts';
+import { type Difference, NOW } from '../testing/a-snapshot.ts';
 import { checkRule } from '../testing/check.ts';
 import { answerRequest } from './answer-request.ts';
 
@@ -46,6 +46,11 @@ describe('a request', () => {
     ['to rebuild what was the sync is its own business too', rebuild('pg-1-2', { generation: 3 }), undefined],
     ['to force a shard that is not frozen is refused', force, refused('force-takeover', /frozen/)],
     ['to force a frozen shard is not the primary’s to refuse', { ...force, isFrozen: true }, undefined],
+    [
+      'that can perhaps be met in a moment is not refused yet',
+      { ...switchover(), sender: 'absent', evidence: { requestedAt: NOW - 2_000 } },
+      undefined,
+    ],
     ['cannot be answered without a registration', { ...switchover({ generation: 3 }), isRegistered: false }, undefined],
   ]);
   checkRule(answerRequest, [

@@ -3,7 +3,9 @@ import { roleOf } from '../../../lib/shard/state.ts';
 import type { Rule } from '../decide.ts';
 import { answeredAsPrimary, asPrimary, isFrozen, isSwitchoverRequested } from '../facts.ts';
 import type { Snapshot } from '../snapshot.ts';
-import { refusalOf } from './hand-over.ts';
+import { mayPass, type Refusal, refusalOf } from './hand-over.ts';
+
+const INVALID: Refusal = { why: 'RequestInvalid: another generation, or not the sync' };
 
 /** §6.6. */
 export const answerRequest: Rule = {
@@ -15,11 +17,9 @@ export const answerRequest: Rule = {
     const { switchover, rebuild } = s.etcd.requests;
     const forced = s.etcd.requests['force-takeover'];
     if (switchover !== undefined) {
-      const refusal = isSwitchoverRequested(s)
-        ? refusalOf(s, state)
-        : 'RequestInvalid: another generation, or not the sync';
-      if (refusal !== undefined)
-        return { kind: 'answer', request: 'switchover', answer: refused(switchover.id, refusal) };
+      const refusal = isSwitchoverRequested(s) ? refusalOf(s, state) : INVALID;
+      if (refusal !== undefined && !mayPass(s, refusal))
+        return { kind: 'answer', request: 'switchover', answer: refused(switchover.id, refusal.why) };
     }
     if (rebuild !== undefined) {
       const refusal = rebuildRefusal(s, rebuild.peer);

@@ -76,6 +76,26 @@ describe('a primary that cannot hand over', () => {
       { requests: { switchover: { ...request, maxLagBytes: 10 } }, answered: { flushed: lsn(0x500_0010n) } },
       undefined,
     ],
+    [
+      'waits for a sync whose standby has just attached',
+      { ...asked, answers: { 'pg-1-1': { ready: false } }, evidence: { requestedAt: NOW - 2_000 } },
+      { kind: 'wait', why: /^NotEligible/, yields: true },
+    ],
+    [
+      'waits for it on SIGTERM too',
+      { ...term, answers: { 'pg-1-1': { ready: false } } },
+      { kind: 'wait', why: /^NotEligible/, yields: true },
+    ],
+    [
+      'waits for a sync that is connecting',
+      { ...asked, sender: 'absent', evidence: { requestedAt: NOW } },
+      { kind: 'wait', why: /^NotCaughtUp/ },
+    ],
+    [
+      'stops alone on SIGTERM: the sync has no standby, and it has waited',
+      { answers: { 'pg-1-1': { ready: false } }, rest: { terminatingSince: NOW - 3_000 } },
+      { ...stop, why: /NotEligible/ },
+    ],
     ['stops alone on SIGTERM: frozen', { ...term, isFrozen: true }, { ...stop, why: /Frozen/ }],
     ['stops alone on SIGTERM: no sync', { ...term, peers: 1 }, { ...stop, why: /NoCandidate/ }],
     ['stops alone on SIGTERM: the sync is ending too', { ...term, answers: { 'pg-1-1': { terminating: true } } }, stop],

@@ -14,6 +14,7 @@ import {
 } from '../facts.ts';
 import { isDiskFull } from '../health.ts';
 import type { Snapshot } from '../snapshot.ts';
+import { derivedTimes } from '../times.ts';
 
 /** A checkpoint this recent and this quick makes the stop short (W2). */
 const CHECKPOINT_AGE_MS = 10_000;
@@ -29,7 +30,10 @@ export const handOver: Rule = {
     const state = asPrimary(s);
     if (state === undefined || isOffering(s) || !isAsked(s)) return undefined;
     const refusal = refusalOf(s, state);
-    if (refusal !== undefined) return isTerminating(s) ? endAlone(s, refusal) : undefined;
+    if (refusal !== undefined) {
+      if (mayPass(s, refusal)) return { kind: 'wait', why: refusal.why, yields: true };
+      return isTerminating(s) ? endAlone(s, refusal.why) : undefined;
+    }
     const last = s.lastCheckpoint;
     const isQuick = last !== undefined && last.tookMs < CHECKPOINT_SLOW_MS;
     const isPrepared = last !== undefined && s.now - last.at < CHECKPOINT_AGE_MS && (isQuick || isPressed(s));
@@ -47,21 +51,41 @@ function isAsked(s: Snapshot): boolean {
   return isTerminating(s) || isSwitchoverRequested(s) || !isConfigured(s, s.me.id) || isDiskFull(s);
 }
 
-/** W1. The sentence says why not. */
-export function refusalOf(s: Snapshot, state: ClusterState): string | undefined {
+/** Why the role cannot be handed over. A `passing` reason often ends by itself: a standby has just attached. */
+export interface Refusal {
+  readonly why: string;
+  readonly isPassing?: true;
+}
+
+/** W1. */
+export function refusalOf(s: Snapshot, state: ClusterState): Refusal | undefined {
   const found = answeredAsPrimary(s);
-  if (isFrozen(s)) return 'ClusterFrozen: the shard is frozen';
-  if (s.etcd.registered === undefined) return 'this primary is not registered in etcd';
-  if (found === undefined) return 'PostgresOffline: its PostgreSQL does not serve';
-  if (state.sync === null) return 'NoCandidate: there is no sync';
+  if (isFrozen(s)) return { why: 'ClusterFrozen: the shard is frozen' };
+  if (s.etcd.registered === undefined) return { why: 'this primary is not registered in etcd' };
+  if (found === undefined) return { why: 'PostgresOffline: its PostgreSQL does not serve' };
+  if (state.sync === null) return { why: 'NoCandidate: there is no sync' };
+  const { id } = state.sync;
   const isTired = s.evidence.withdrewAt !== undefined && s.now - s.evidence.withdrewAt < PATIENCE_MS;
-  if (isTired) return `${state.sync.id} has just not taken over`;
-  if (!canSyncTakeOver(s, state)) return `NotEligible: ${state.sync.id} cannot take over with a sync of its own`;
-  const sender = senderTo(found, state.sync.id);
-  if (sender?.flushed === undefined) return `NotCaughtUp: ${state.sync.id} does not stream`;
+  if (isTired) return { why: `${id} has just not taken over` };
+  if (!canSyncTakeOver(s, state)) return notEligible(s, id);
+  const sender = senderTo(found, id);
+  if (sender?.flushed === undefined) return { why: `NotCaughtUp: ${id} does not stream`, isPassing: true };
   const limit = BigInt(s.etcd.requests.switchover?.maxLagBytes ?? s.times.candidateLagBytes);
   const lag = found.flushed - (sender.replayed ?? sender.flushed);
-  return lag > limit ? `LagTooLarge: ${state.sync.id} is ${lag} bytes behind` : undefined;
+  return lag > limit ? { why: `LagTooLarge: ${id} is ${lag} bytes behind`, isPassing: true } : undefined;
+}
+
+function notEligible(s: Snapshot, sync: string): Refusal {
+  const why = `NotEligible: ${sync} cannot take over with a sync of its own`;
+  const answer = s.evidence.answers[sync];
+  const isThere = answer !== undefined && !answer.terminating && s.now - answer.at < derivedTimes(s.times).silenceMs;
+  return isThere ? { why, isPassing: true } : { why };
+}
+
+/** Whether to wait instead of refusing, or of ending alone. */
+export function mayPass(s: Snapshot, { isPassing }: Refusal): boolean {
+  const since = s.terminatingSince ?? s.evidence.requestedAt;
+  return isPassing === true && since !== undefined && s.now - since < s.times.syncStallMs;
 }
 
 /** §7.13: nobody to hand over to. */

@@ -332,6 +332,7 @@ function evidenceFor(role: string, state: ClusterState, d: Difference): Evidence
     rewindable: true,
     statusSince: NOW - 100_000,
     withdrewAt: undefined,
+    requestedAt: d.requests?.switchover === undefined ? undefined : NOW - 10_000,
     ...d.evidence,
   };
 }
