@@ -5,7 +5,7 @@ import type { Clock } from '../../../lib/lifecycle/clock.ts';
 import type { ServerAccount } from '../../../lib/postgres-process/account.ts';
 import type { Settings } from '../server.ts';
 import { filesDrift, settingsDrift, type WrittenFiles } from './drift.ts';
-import { removeFile, replaceFile } from './durable-file.ts';
+import { removeFile, replaceFile, replaceVolatileFile } from './durable-file.ts';
 import { type HbaContext, pgHba, pgIdent } from './hba.ts';
 import { postgresqlConf, type SettingsContext } from './settings.ts';
 
@@ -13,7 +13,10 @@ import { postgresqlConf, type SettingsContext } from './settings.ts';
 export interface Configuration {
   /** As last written to the current directory by this process. */
   written(dataDirectory: string | undefined): Settings | undefined;
-  /** All of the files, durably. What stands there already in these very words is not written again. */
+  /**
+   * All of the files, each at once; only `standby.signal` durably. What stands there already in these very words is not
+   * written again. A process that has written nothing yet writes all of them, and the server never starts before.
+   */
   write(dataDirectory: string, settings: Settings): Promise<void>;
   /** Before each start and reload: what somebody else has put into postgresql.auto.conf is taken out and logged. */
   emptyAutoConf(dataDirectory: string): Promise<void>;
@@ -50,7 +53,7 @@ export function createConfiguration(
     const now = context();
     const next = { dataDirectory, settings, conf: postgresqlConf(settings, now), hba: pgHba(settings, now) };
     files = undefined;
-    const put = (name: string, text: string) => replaceFile(deps.account, join(dataDirectory, name), text);
+    const put = (name: string, text: string) => replaceVolatileFile(deps.account, join(dataDirectory, name), text);
     if (before === undefined) await put('pg_ident.conf', pgIdent(users));
     if (before?.hba !== next.hba) await put('pg_hba.conf', next.hba);
     if (before?.conf !== next.conf) await put('postgresql.conf', next.conf);
@@ -59,7 +62,7 @@ export function createConfiguration(
       () => true,
       () => false,
     );
-    if (settings.role === 'standby' && (before === undefined || !isThere)) await put('standby.signal', '');
+    if (settings.role === 'standby' && (before === undefined || !isThere)) await replaceFile(deps.account, signal, '');
     if (settings.role === 'primary' && (before === undefined || isThere)) await removeFile(signal);
     files = next;
   }

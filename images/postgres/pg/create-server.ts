@@ -12,7 +12,7 @@ import type { InForce, Positions, Server, ServerView } from '../server.ts';
 import { type Binaries, findBinaries } from './binaries.ts';
 import type { ServerConfig } from './config.ts';
 import { type Configuration, createConfiguration } from './configuration.ts';
-import { bringDatabasesAbout, tryLogin } from './databases.ts';
+import { bringDatabasesAbout, missingDatabases, tryLogin } from './databases.ts';
 import { createDirectories, type Directories } from './directory.ts';
 import { createFreeSpace, freeSpaceOf } from './free-space.ts';
 import { readPositions, readSenders } from './look.ts';
@@ -260,7 +260,12 @@ function replicationMethods(parts: Parts) {
       await command.query('SELECT pg_promote(false)');
     },
     checkpoint: () => write('checkpoint', CHECKPOINT_MS, async session => void (await session.query('CHECKPOINT'))),
-    createDatabases: databases => write('setup', WRITE_MS, session => bringDatabasesAbout(session, address, databases)),
+    async createDatabases(databases) {
+      const missing = await missingDatabases(command, databases);
+      if (missing.length === 0) return false;
+      await write('setup', WRITE_MS, session => bringDatabasesAbout(session, address, missing));
+      return true;
+    },
     createRoles: () => write('setup', WRITE_MS, session => bringRolesAbout(session, passwords)),
     async tryLogin() {
       const database = configuration.written(directories.current())?.databases[0];

@@ -8,23 +8,27 @@ const CONNECT = 'manta_app, manta_migrate, manta_move, manta_dump';
 /** A cancel lets a commit through that no standby has (replication.md §11.6): only the sitter signals backends. */
 const SIGNALS = 'pg_catalog.pg_cancel_backend(int), pg_catalog.pg_terminate_backend(int, bigint)';
 
+/** Which of some databases are not there, or not finished: one query. */
+export async function missingDatabases(session: Session, databases: readonly string[]): Promise<readonly string[]> {
+  const settled = await session.query<{ name: string }>(
+    `SELECT datname AS name FROM pg_database WHERE shobj_description(oid, 'pg_database') = 'manta'`,
+  );
+  return databases.filter(name => !settled.some(row => row.name === name));
+}
+
 /**
- * Creates what is missing of some databases (metadata.md §12.18): UTF8, collation C, from template0, and nobody's but the
- * client roles'. A database that was created but whose rights were not settled is finished. Returns whether anything was
- * missing; with nothing missing it is one query.
+ * Creates databases (metadata.md §12.18): UTF8, collation C, from template0, and nobody's but the client roles'. One that
+ * was created but whose rights were not settled is finished.
  */
 export async function bringDatabasesAbout(
   session: Session,
   address: SocketAddress,
-  databases: readonly string[],
-): Promise<boolean> {
-  const known = await session.query<{ name: string; settled: boolean }>(
-    `SELECT datname AS name, shobj_description(oid, 'pg_database') = 'manta' AS settled FROM pg_database`,
-  );
-  const missing = databases.filter(name => !known.some(row => row.name === name && row.settled));
+  missing: readonly string[],
+): Promise<void> {
   for (const database of missing) {
     const name = pg.escapeIdentifier(database);
-    if (!known.some(row => row.name === database))
+    const begun = await session.query('SELECT FROM pg_database WHERE datname = $1', [database]);
+    if (begun.length === 0)
       await session.query(
         `CREATE DATABASE ${name} OWNER manta_owner ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0`,
       );
@@ -36,7 +40,6 @@ export async function bringDatabasesAbout(
     // Last: the mark that all of it is done.
     await session.query(`COMMENT ON DATABASE ${name} IS 'manta'`);
   }
-  return missing.length > 0;
 }
 
 /** How a client reaches this server. */
