@@ -47,7 +47,7 @@ export type Action =
   /** 7.8, steps 5 and 6. */
   | { readonly kind: 'open'; readonly settings: Settings }
 
-  /** W4: the gate closed, transactions given their time, the rest ended. */
+  /** W4: the gate closed, transactions given their time. */
   | { readonly kind: 'drain-clients'; readonly settings: Settings }
   /** W6: proof that the server ended cleanly, then `handed-off`. */
   | { readonly kind: 'hand-off' }

@@ -333,6 +333,7 @@ const differences: fc.Arbitrary<Difference> = fc
       server: { receiverPassword: wish.isCut ? ('empty' as const) : ('current' as const) },
       answered: {
         streamMovedAt: NOW - wish.idle,
+        followedAt: NOW - wish.idle,
         isStreaming: wish.idle < 1_000,
         ...(wish.runsAs === 'fits' ? {} : { inRecovery: wish.runsAs === 'standby', flushed: end(0) }),
       },

@@ -147,7 +147,7 @@ export type DirectoryView =
       readonly isClean: boolean;
       /** After a clean stop: the end of the shutdown checkpoint, or where recovery had come to. */
       readonly end: Lsn | undefined;
-      /** Whether it was last stopped as a standby. */
+      /** Whether it goes on as a standby: it ran as one last, or a rewind has made sure that it can follow. */
       readonly wasStandby: boolean;
     };
 
@@ -196,6 +196,8 @@ export interface Answered extends Positions {
   readonly isStreaming: boolean;
   /** When the replayed position last moved or equalled the received one. */
   readonly replayMovedAt: number | undefined;
+  /** When it was last seen to follow its upstream (following.ts). Standbys only. */
+  readonly followedAt: number | undefined;
 }
 
 export interface SenderView extends Sender {

@@ -25,14 +25,13 @@ export async function closeGate(ports: Ports, _: Snapshot, action: ActionOf<'clo
   await endClients(ports);
 }
 
-/** W4 (§7.6): transactions get a moment, then everybody is ended. */
+/** W4 (§7.6): transactions get a moment. The stop that follows ends everybody. */
 export async function drainClients(ports: Ports, s: Snapshot, action: ActionOf<'drain-clients'>): Promise<void> {
   const { server, pace } = ports;
   await server.writeSettings(action.settings);
   await server.reload();
   const began = pace.now();
   while (pace.now() - began < s.times.drainMs && (await server.openTransactions()) > 0) await pace.sleep(POLL_MS);
-  await endClients(ports);
 }
 
 /** Twice, because a backend that was being forked at the reload may still have been let in. */

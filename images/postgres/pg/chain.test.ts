@@ -202,6 +202,47 @@ it('a primary that was killed with WAL nobody has is rewound', async () => {
   expect(await p.sql.query(`SELECT to_regclass('lost') AS lost`)).toEqual([{ lost: null }]);
 }, 60_000);
 
+it('a server with nothing to rewind goes on as a standby all the same', async () => {
+  await p.server.stop('fast', soon());
+  await cut(s);
+  await s.server.promote();
+  await s.sees(view => view.answered?.timeline === 2);
+  await s.configure({ ...noSettings, ssn: ['peer-2'] });
+  await s.server.checkpoint();
+  expect((await p.server.observe()).directory).toMatchObject({ wasStandby: false, timeline: 1 });
+
+  await p.server.rewind(s.endpoint, soon());
+  expect((await p.server.observe()).directory).toMatchObject({ wasStandby: true, timeline: 1, isClean: true });
+  await p.server.writeReceiverPassword('current');
+  await p.start(standbyOf(s));
+  await p.sees(view => view.answered?.isStreaming && view.answered.timeline === 2);
+}, 60_000);
+
+it('a standby beyond a fork streams over and over, and is not seen to follow', async () => {
+  await p.configure({ ...noSettings, ssn: [] });
+  await a.configure(standbyOf(p));
+  await a.sees(view => view.answered?.isStreaming);
+  await cut(s);
+  await p.sql.query('CREATE TABLE ahead AS SELECT generate_series(1, 1000)');
+  const end = (await p.server.positions()).flushed ?? lsn(0n);
+  await a.sees(view => (view.answered?.replayed ?? 0n) >= end);
+  process.kill(execPid(p), 'SIGKILL');
+  await s.server.promote();
+  await s.sees(view => view.answered?.timeline === 2);
+  await s.configure({ ...noSettings, ssn: [] });
+  await a.configure(standbyOf(s));
+  const messages = new Set<number | undefined>();
+  let stood = 0;
+  let before: number | undefined;
+  await a.sees(view => {
+    messages.add(view.answered?.streamMovedAt);
+    const followedAt = view.answered?.followedAt;
+    if (followedAt !== before) stood = performance.now();
+    before = followedAt;
+    return messages.size >= 5 && performance.now() - stood > 3_000;
+  }, 20_000);
+}, 60_000);
+
 it('a clean stop of a standby ends where it had come to', async () => {
   await p.sql.query('CREATE TABLE several AS SELECT generate_series(1, 1000)');
   const { flushed } = await p.server.positions();

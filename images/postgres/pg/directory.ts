@@ -38,6 +38,8 @@ export interface Directories {
 
 const MARK = '.complete';
 
+const isToFollow = (dataDirectory: string) => existsSync(join(dataDirectory, 'standby.signal'));
+
 export function createDirectories(
   deps: { binaries: Binaries; account: ServerAccount; currentIncarnation: () => string | null },
   config: { readonly root: string; readonly walRoot: string | undefined },
@@ -57,7 +59,7 @@ export function createDirectories(
   async function usable(incarnation: string): Promise<DirectoryView> {
     const directory = path(incarnation);
     const data = await control(directory);
-    const wasStandby = /in recovery|in archive recovery/.test(data.state);
+    const wasInRecovery = /in recovery|in archive recovery/.test(data.state);
     const isClean = data.state === 'shut down' || data.state === 'shut down in recovery';
     return {
       kind: 'usable',
@@ -66,16 +68,16 @@ export function createDirectories(
       pgMajor: dataMajor(directory),
       timeline: data.timeline,
       isClean,
-      end: isClean ? await endOf(directory, data, wasStandby) : undefined,
-      wasStandby,
+      end: isClean ? await endOf(directory, data, wasInRecovery) : undefined,
+      wasStandby: wasInRecovery || isToFollow(directory),
     };
   }
 
-  async function endOf(directory: string, data: ControlData, wasStandby: boolean) {
+  async function endOf(directory: string, data: ControlData, wasInRecovery: boolean) {
     const wal = join(directory, 'pg_wal');
     const { timeline, segmentBytes } = data;
     // A standby replays on start whatever lies behind: that is its end.
-    if (wasStandby) return endOfRecords(deps, wal, { timeline, position: data.minRecoveryEnd, segmentBytes });
+    if (wasInRecovery) return endOfRecords(deps, wal, { timeline, position: data.minRecoveryEnd, segmentBytes });
     const record = await recordAt(deps, wal, { timeline, position: data.checkpoint, segmentBytes });
     return record?.description.includes('CHECKPOINT_SHUTDOWN') ? record.end : undefined;
   }
@@ -113,7 +115,7 @@ export function createDirectories(
       if (!existsSync(mark(incarnation))) return existsSync(path(incarnation)) ? { kind: 'unfinished' } : missing();
       const file = statSync(join(path(incarnation), 'global', 'pg_control'), { throwIfNoEntry: false });
       if (file === undefined) return { kind: 'unfinished' };
-      const key = `${incarnation} ${file.mtimeMs} ${file.ino}`;
+      const key = `${incarnation} ${file.mtimeMs} ${file.ino} ${isToFollow(path(incarnation))}`;
       // While the server runs, what moves is asked of the server.
       if (seen === undefined || (seen.key !== key && !isRunning) || seen.key.split(' ')[0] !== incarnation)
         seen = { key, view: await usable(incarnation) };

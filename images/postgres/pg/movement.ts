@@ -1,4 +1,5 @@
 import type { Lsn } from '../../../lib/shard/lsn.ts';
+import { createFollowing } from '../following.ts';
 import type { SenderView } from '../server.ts';
 import type { Look, LookedSender } from './look.ts';
 
@@ -8,6 +9,7 @@ export interface Movement {
   readonly commitWaitingSince: number | undefined;
   readonly streamMovedAt: number | undefined;
   readonly replayMovedAt: number | undefined;
+  readonly followedAt: number | undefined;
 }
 
 /**
@@ -23,6 +25,7 @@ export function createMovement(): { take(look: Look, at: number): Movement; forg
   let waiting = new Map<string, number>();
   let streamMovedAt: number | undefined;
   let replayMovedAt: number | undefined;
+  const following = createFollowing();
 
   function senderView(now: LookedSender, primaryEnd: Lsn | undefined, at: number) {
     const old = senders.find(sender => sender.pid === now.pid && sender.startedAt === now.startedAt);
@@ -47,6 +50,8 @@ export function createMovement(): { take(look: Look, at: number): Movement; forg
       if (!look.inRecovery) streamMovedAt = undefined;
       const replayed = look.replayed !== before?.look.replayed || look.replayed === look.received;
       replayMovedAt = !look.inRecovery ? undefined : replayed ? at : (replayMovedAt ?? at);
+      const stream = receiver?.status === 'streaming' ? String(receiver.pid) : undefined;
+      const followedAt = look.inRecovery ? following.take(stream, look.replayed, at) : undefined;
       before = { look, at };
       const since = [...waiting.values()];
       return {
@@ -54,6 +59,7 @@ export function createMovement(): { take(look: Look, at: number): Movement; forg
         commitWaitingSince: since.length === 0 ? undefined : Math.min(...since),
         streamMovedAt,
         replayMovedAt,
+        followedAt,
       };
     },
     forget() {
@@ -62,6 +68,7 @@ export function createMovement(): { take(look: Look, at: number): Movement; forg
       waiting = new Map();
       streamMovedAt = undefined;
       replayMovedAt = undefined;
+      following.forget();
     },
   };
 }

@@ -5,7 +5,7 @@ import { laterOf } from '../../../lib/shard/lsn.ts';
 import type { Answered } from '../server.ts';
 import { ancestryOf } from './history-file.ts';
 import { type Look, look } from './look.ts';
-import { createMovement } from './movement.ts';
+import { createMovement, type Movement } from './movement.ts';
 import type { Session } from './session.ts';
 import { parseSsn } from './ssn.ts';
 import { standbyTimeline } from './standby-timeline.ts';
@@ -43,8 +43,8 @@ export function createProbe(deps: { clock: Clock; session: Session }): Probe {
       const seen = await look(deps.session);
       const answer = await describe(seen, join(dataDirectory, 'pg_wal'), sentAt);
       if (mine !== life) return;
-      const { senders, commitWaitingSince, streamMovedAt, replayMovedAt } = movement.take(seen, sentAt);
-      answered = { ...answer, senders, commitWaitingSince, streamMovedAt, replayMovedAt };
+      const { senders, ...moved } = movement.take(seen, sentAt);
+      answered = { ...answer, senders, ...moved };
       settings = seen.settings;
       unansweredSince = undefined;
     } catch {
@@ -88,11 +88,7 @@ async function endsWithin(done: Promise<void>, withinMs: number): Promise<boolea
   return inTime;
 }
 
-async function describe(
-  seen: Look,
-  walDirectory: string,
-  at: number,
-): Promise<Omit<Answered, 'senders' | 'commitWaitingSince' | 'streamMovedAt' | 'replayMovedAt'>> {
+async function describe(seen: Look, walDirectory: string, at: number): Promise<Omit<Answered, keyof Movement>> {
   const timeline = await timelineOf(seen, walDirectory);
   return {
     at,

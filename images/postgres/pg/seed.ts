@@ -114,6 +114,8 @@ export function createSeed(deps: SeedDeps, config: SeedConfig): Seed {
           { signal },
         );
         await replaceFile(account, join(directory, 'postgresql.auto.conf'), '');
+        // Where there was nothing to rewind, nothing else would tell that it may follow.
+        await replaceFile(account, join(directory, 'standby.signal'), '');
         await directories.markComplete(incarnation);
       });
     },

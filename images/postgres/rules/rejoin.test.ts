@@ -15,7 +15,7 @@ const backup = { kind: 'base-backup', from: anEndpoint(0) } as const;
 const failed = (kind: string, count: number, agoMs: number) => ({
   rest: { failures: { [kind]: { count, lastAt: NOW - agoMs, message: 'no' } } },
 });
-const idle = (ms: number, more: object = {}) => ({ isStreaming: false, streamMovedAt: NOW - ms, ...more });
+const idle = (ms: number, more: object = {}) => ({ isStreaming: false, followedAt: NOW - ms, ...more });
 
 describe('a deposed peer', () => {
   checkRule(rejoin, [

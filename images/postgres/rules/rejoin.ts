@@ -135,7 +135,7 @@ function returnFromStraying(s: Snapshot, state: ClusterState, upstream: PeerRef)
   const found = answeredAsStandby(s);
   if (found === undefined || found.isStreaming || s.etcd.peers[upstream.id]?.value.health !== 'ok') return undefined;
   if (s.etcd.peers[state.primary.id]?.value.health !== 'ok') return undefined;
-  const idleMs = s.now - Math.max(found.streamMovedAt ?? 0, s.server.starts.at(-1) ?? 0);
+  const idleMs = s.now - Math.max(found.followedAt ?? 0, s.server.starts.at(-1) ?? 0);
   if (idleMs <= STRAYED_MS) return undefined;
   const fork = forkOf(state, found.timeline);
   const isBeyond = found.timeline < state.timeline && (fork === undefined || standbyEnd(found) > fork);

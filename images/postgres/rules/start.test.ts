@@ -34,6 +34,16 @@ describe('a server that is down', () => {
       },
     ],
     [
+      'lets its successor open first',
+      { role: 'async', process: 'down', state: { cause: 'switchover' }, evidence: { statusSince: NOW - 700 } },
+      { kind: 'wait', why: /successor/ },
+    ],
+    [
+      'does not wait for its successor for long',
+      { role: 'async', process: 'down', state: { cause: 'switchover' }, evidence: { statusSince: NOW - 900 } },
+      { kind: 'start' },
+    ],
+    [
       'starts as an async, naming nobody',
       { role: 'async', process: 'down' },
       {

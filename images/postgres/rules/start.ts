@@ -15,6 +15,7 @@ import type { Snapshot } from '../snapshot.ts';
 
 const RESTART_DELAYS_MS = [0, 1_000, 5_000, 30_000];
 const CUT_PENDING_MS = 60_000;
+const SUCCESSOR_MS = 800;
 
 /** §7.1. */
 export const start: Rule = {
@@ -38,6 +39,7 @@ export const start: Rule = {
     if (role === 'primary') {
       return { kind: 'start', settings: primarySettings(s, { ssn: ssnOf(state), readOnly: true, gate: 'closed' }) };
     }
+    if (hasJustHandedOver(s)) return { kind: 'wait', why: 'its successor opens first', yields: true };
     const upstream = isCutPending(s) ? undefined : upstreamOf(state, s.me.id);
     return { kind: 'start', settings: standbySettings(s, upstream && endpointOf(s, upstream)) };
   },
@@ -47,6 +49,14 @@ export const start: Rule = {
 function isHung(s: Snapshot): boolean {
   const { process, unansweredSince } = s.server;
   return process.kind === 'up' && unansweredSince !== undefined && s.now - unansweredSince >= s.times.healthFailMs;
+}
+
+/** Where peers share a machine, a server that starts takes from the one that everybody waits for. */
+function hasJustHandedOver(s: Snapshot): boolean {
+  const { statusGeneration, statusSince } = s.evidence;
+  const state = s.etcd.state?.value;
+  const isSuccessor = state?.cause === 'switchover' && state.async.at(-1)?.id === s.me.id;
+  return isSuccessor && statusGeneration === state.generation && s.now - statusSince < SUCCESSOR_MS;
 }
 
 /** It was stopped because a receiver would not end: it comes up without any, and the takeover goes on or is undone (K2). */

@@ -98,6 +98,7 @@ export class Instance {
     this.startupSettings = settings;
     this.checkpointerSettings = settings;
     this.inRecovery = settings.role === 'standby';
+    directory.isToFollow = this.inRecovery;
     this.replayed = directory.minRecovery;
     this.sync = new SyncCommit(settings.ssn.length > 0);
     machine.witness.started(machine.id, directory, settings.role);
@@ -337,6 +338,7 @@ export class Instance {
     }
     this.#isPromoting = false;
     this.inRecovery = false;
+    this.directory.isToFollow = false;
     directory.state = 'in production';
     if (!this.keepsTimeline) machine.witness.promoted(machine.id, directory);
     machine.witness.named(machine.id, this.checkpointerSettings.ssn, false);

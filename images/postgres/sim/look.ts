@@ -1,3 +1,4 @@
+import { createFollowing } from '../following.ts';
 import type { Answered, DirectoryView, ProcessView, SenderView, ServerView } from '../server.ts';
 import type { Instance, Machine } from './instance.ts';
 import { position, positionsOf, senderRow } from './postgres.ts';
@@ -21,6 +22,7 @@ export function createLook(life: Life, clock: Clock): { view(scene: Scene): Serv
   let seen: Instance | undefined;
   let unansweredSince: number | undefined;
   let replayMovedAt: number | undefined;
+  const following = createFollowing();
   const rows = new Map<number, SenderView>();
   const monotonic = (worldMs: number | undefined) =>
     worldMs === undefined ? undefined : clock.startedAt + worldMs * clock.rate;
@@ -45,6 +47,7 @@ export function createLook(life: Life, clock: Clock): { view(scene: Scene): Serv
       return view;
     });
     const { ssn, readOnly } = running.postmasterSettings;
+    const stream = [...running.receivers].find(receiver => receiver.phase === 'streaming');
     return {
       ...positions,
       at: now,
@@ -54,8 +57,9 @@ export function createLook(life: Life, clock: Clock): { view(scene: Scene): Serv
       senders,
       commitWaitingSince: monotonic(running.sync.waitingSince),
       streamMovedAt: monotonic(running.streamMovedAt),
-      isStreaming: [...running.receivers].some(receiver => receiver.phase === 'streaming'),
+      isStreaming: stream !== undefined,
       replayMovedAt,
+      followedAt: running.inRecovery ? following.take(stream?.startedAt, positions.replayed, now) : undefined,
     };
   }
 
@@ -65,6 +69,7 @@ export function createLook(life: Life, clock: Clock): { view(scene: Scene): Serv
         answered = undefined;
         unansweredSince = undefined;
         replayMovedAt = undefined;
+        following.forget();
         rows.clear();
         seen = running;
       }
@@ -101,7 +106,7 @@ function processOf(running: Instance | undefined, stopping: boolean): ProcessVie
 function directoryOf(volume: Volume, isRunning: boolean, pgMajor: number): DirectoryView {
   const directory = volume.current;
   if (directory === undefined) return { kind: volume.directories.length > 0 ? 'unfinished' : 'none' };
-  const { incarnation, systemId, wal, state } = directory;
+  const { incarnation, systemId, wal, state, isToFollow } = directory;
   const isClean = !isRunning && state.startsWith('shut down');
   const end = state === 'shut down' ? wal.insertAt : wal.completeEnd;
   return {
@@ -112,6 +117,6 @@ function directoryOf(volume: Volume, isRunning: boolean, pgMajor: number): Direc
     timeline: wal.timeline,
     isClean,
     end: isClean ? position(end) : undefined,
-    wasStandby: state.endsWith('in recovery'),
+    wasStandby: state.endsWith('in recovery') || isToFollow,
   };
 }

@@ -267,15 +267,20 @@ export function createModelServer(machine: Machine, life: Life, pgMajor: number)
       const source = reach(from);
       if (source.inRecovery) throw offline('pg_rewind needs a primary');
       endInOrder(machine, target);
-      if (misjudges(machine.fooledRewind, target, source.directory)) return life.sleep(50);
       const fork = forkOf(target.wal, source.directory.wal);
-      if (fork === undefined || target.wal.completeEnd <= fork) return life.sleep(50);
+      const isMisjudged = misjudges(machine.fooledRewind, target, source.directory);
+      if (isMisjudged || fork === undefined || target.wal.completeEnd <= fork) {
+        await life.sleep(50);
+        target.isToFollow = true;
+        return;
+      }
       target.isDamaged = true;
       await takes(random.between(100, 1_000), signal, 2, part => {
         const { wal } = reach(from).directory;
         if (part < 1) return;
         target.wal.copyFrom(wal);
         target.state = 'in recovery';
+        target.isToFollow = true;
         target.checkpointTimeline = wal.timeline;
         target.minRecovery = target.wal.completeEnd;
         target.isDamaged = false;

@@ -161,10 +161,18 @@ export class Checker implements Witness {
     this.#exempt.set(record, how);
   }
 
-  /** What termination had made visible must have been replicated before anybody is let in again. */
+  /**
+   * What termination had made visible must have been replicated before anybody is let in again; from then on a volume may be
+   * lost.
+   */
   opened(peer: string): void {
+    const { state } = this;
     this.note(peer, 'gate open');
-    for (const [record, how] of this.#exempt) if (how === 'terminated') this.#exempt.delete(record);
+    for (const [record, how] of this.#exempt) {
+      if (how !== 'terminated') continue;
+      this.#exempt.delete(record);
+      if (state !== undefined && this.#isOnPair(record, state)) this.#confirmed.add(record);
+    }
     this.#checkHolders('the gate opens');
   }
 

@@ -12,6 +12,8 @@ export interface Directory {
   checkpointTimeline: number;
   /** Replay has come this far, durably: a standby is consistent from here on. */
   minRecovery: number;
+  /** `standby.signal` is there. */
+  isToFollow: boolean;
   /** A rewind that was cut off leaves what nobody may start. */
   isDamaged: boolean;
 }
@@ -24,6 +26,7 @@ export function createDirectory(incarnation: string, systemId: string): Director
     state: 'in production',
     checkpointTimeline: 1,
     minRecovery: FIRST_POSITION,
+    isToFollow: false,
     isDamaged: false,
   };
 }

@@ -308,6 +308,7 @@ function answeredFor(id: string, role: string, state: ClusterState, d: Differenc
     streamMovedAt: isPrimary ? undefined : NOW - 100,
     isStreaming: !isPrimary,
     replayMovedAt: isPrimary ? undefined : NOW - 100,
+    followedAt: isPrimary ? undefined : NOW - 100,
     ...d.answered,
   };
 }
