@@ -1,3 +1,4 @@
+import { Network } from './network.ts';
 import { Random } from './random.ts';
 import { Life, Scheduler } from './scheduler.ts';
 import { SyncCommit, type SyncStandby, type WaitEnd } from './sync-commit.ts';
@@ -24,6 +25,26 @@ function aWaitingCommit(sync: SyncCommit) {
   sync.wait(record, 0, how => ends.push(how));
   return { record, ends };
 }
+
+test('a connection keeps its order, whatever is cut and slowed in between', async () => {
+  for (let seed = 1; seed <= 200; seed += 1) {
+    const random = new Random(seed);
+    const scheduler = new Scheduler();
+    const network = new Network(scheduler, random);
+    const connection = network.connect('a', 'b');
+    const arrived: unknown[] = [];
+    connection.ends[1].onMessage = message => arrived.push(message);
+    for (let n = 0; n < 50; n += 1) scheduler.after(random.between(n, n + 1), () => connection.send(0, n));
+    for (const at of [5, 15, 25]) {
+      scheduler.after(random.between(at, at + 3), () => network.block('a', 'b'));
+      scheduler.after(random.between(at, at + 5), () => network.slowDown('b', random.between(0, 20)));
+      scheduler.after(random.between(at + 4, at + 8), () => network.unblock('a', 'b'));
+    }
+    scheduler.after(60, () => network.heal());
+    await scheduler.runUntil(200);
+    expect(arrived).toEqual(Array.from({ length: 50 }, (_, n) => n));
+  }
+});
 
 describe('commits that wait for standbys (replication.md §11.6)', () => {
   test('are released as successful when the names turn empty', () => {

@@ -68,6 +68,14 @@ export interface End {
   onClosed: () => void;
 }
 
+/** A time and the way there do not add up to the bit. */
+const ROUNDING_MS = 1e-6;
+
+interface Packet {
+  readonly dueAt: number;
+  readonly arrive: () => void;
+}
+
 /** An ordered stream between two hosts. */
 export class Connection {
   readonly ends: readonly [End, End];
@@ -75,9 +83,8 @@ export class Connection {
   readonly #network: Network;
   readonly #hosts: readonly [string, string];
   readonly #forget: () => void;
-  /** By the receiving end. */
-  readonly #held: readonly [(() => void)[], (() => void)[]] = [[], []];
-  readonly #lastArrival: [number, number] = [0, 0];
+  /** What is on its way, in order, by the receiving end. */
+  readonly #onWay: readonly [Packet[], Packet[]] = [[], []];
   readonly #isClosed: [boolean, boolean] = [false, false];
 
   constructor(scheduler: Scheduler, network: Network, a: string, b: string, forget: () => void) {
@@ -114,22 +121,34 @@ export class Connection {
     if (this.#isClosed[0] && this.#isClosed[1]) this.#forget();
   }
 
-  /** Delivers what was held back, where the way is free again. */
+  /** The way may be free again: what was held back is sent once more. */
   flush(): void {
     for (const to of [0, 1] as const) {
-      const held = this.#held[to].splice(0);
-      for (const arrive of held) this.#carry(to, arrive);
+      if (this.#onWay[to].length > 0) this.#deliverAfter(to, this.#delay(to));
     }
   }
 
+  #delay(to: 0 | 1): number {
+    return this.#network.delay(this.#hosts[1 - to] ?? '', this.#hosts[to]);
+  }
+
   #carry(to: 0 | 1, arrive: () => void): void {
-    const [sender, receiver] = [this.#hosts[1 - to] ?? '', this.#hosts[to]];
-    const now = this.#scheduler.now;
-    const at = Math.max(now + this.#network.delay(sender, receiver), this.#lastArrival[to]);
-    this.#lastArrival[to] = at;
-    this.#scheduler.after(at - now, () => {
-      if (this.#network.isOpen(sender, receiver) && this.#held[to].length === 0) arrive();
-      else this.#held[to].push(arrive);
+    const { now } = this.#scheduler;
+    const dueAt = Math.max(now + this.#delay(to), this.#onWay[to].at(-1)?.dueAt ?? 0);
+    this.#onWay[to].push({ dueAt, arrive });
+    this.#deliverAfter(to, dueAt - now);
+  }
+
+  #deliverAfter(to: 0 | 1, ms: number): void {
+    this.#scheduler.after(ms, () => {
+      const onWay = this.#onWay[to];
+      // Whatever is behind one that is held back waits for it.
+      while (this.#network.isOpen(this.#hosts[1 - to] ?? '', this.#hosts[to])) {
+        const [first] = onWay;
+        if (first === undefined || first.dueAt > this.#scheduler.now + ROUNDING_MS) return;
+        onWay.shift();
+        first.arrive();
+      }
     });
   }
 }
