@@ -16,10 +16,12 @@ export function createFailures(deps: { readonly logger: Logger; readonly now: ()
   return {
     current,
     failed(kind, error) {
-      const count = (current[kind]?.count ?? 0) + 1;
+      const code = codeOf(error);
+      const isUnreachable = code === 'SourceUnreachable';
+      const count = (current[kind]?.count ?? 0) + (isUnreachable ? 0 : 1);
       const message = error instanceof Error ? error.message : String(error);
-      current[kind] = { count, lastAt: deps.now(), message };
-      deps.logger.warn({ kind, count, code: codeOf(error), err: error }, 'action failed');
+      current[kind] = { count, lastAt: deps.now(), message, ...(isUnreachable ? { isUnreachable } : {}) };
+      deps.logger.warn({ kind, count, code, err: error }, 'action failed');
     },
     succeeded(kind) {
       delete current[kind];

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { pino } from 'pino';
+import { MantaError } from '../../lib/errors/manta-error.ts';
 import { eventually } from '../../lib/eventually/eventually.ts';
 import { createFailures } from './failures.ts';
 import { createJobs } from './jobs.ts';
@@ -41,6 +42,8 @@ test('a job that fails, also before its first wait, is counted until one of its 
   jobs.start('start', async () => {});
   await eventually(() => ends() === 3);
   expect(failures.current.start).toBeUndefined();
+  failures.failed('rewind', new MantaError('SourceUnreachable', 'no answer'));
+  expect(failures.current.rewind).toMatchObject({ count: 0, isUnreachable: true });
 });
 
 test('an aborted job has not failed', async () => {

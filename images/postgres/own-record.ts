@@ -45,6 +45,7 @@ export function createOwnRecord(
   let rewindable = true;
   let facts = initial;
   let record = compose();
+  let recordEssence = essence(record);
   let positionsAt = now();
 
   function compose(): PeerRecord {
@@ -76,13 +77,18 @@ export function createOwnRecord(
     statusSince = now();
   }
 
+  function become(next: PeerRecord): void {
+    record = next;
+    recordEssence = essence(next);
+    positionsAt = now();
+  }
+
   /** Whether there is something to write. */
   function recompose(): boolean {
     const next = compose();
-    if (essence(next) === essence(record) && now() - positionsAt < POSITIONS_EVERY_MS) return false;
-    positionsAt = now();
+    if (now() - positionsAt < POSITIONS_EVERY_MS && essence(next) === recordEssence) return false;
     const isNews = JSON.stringify(next) !== JSON.stringify(record);
-    record = next;
+    become(next);
     return isNews;
   }
 
@@ -116,8 +122,7 @@ export function createOwnRecord(
           turn(change.status, change.statusGeneration ?? statusGeneration);
         if (change.statusGeneration !== undefined) statusGeneration = change.statusGeneration;
         handedOffAt = status === 'handed-off' ? (change.handedOffAt ?? handedOffAt) : undefined;
-        record = compose();
-        positionsAt = now();
+        become(compose());
       }
       // Also when nothing is new: an earlier attempt may have failed, and what stands already is not written again.
       if (!(await deps.write())) {

@@ -52,7 +52,7 @@ export function readShard(
   ): z.output<Schema> | undefined => {
     if (entry === undefined) return undefined;
     try {
-      return schema.parse(JSON.parse(entry.value));
+      return parseOnce(schema, entry.value, text => schema.parse(JSON.parse(text)));
     } catch (error) {
       ignored(entry.key, entry.modRevision, error);
       return undefined;
@@ -96,10 +96,28 @@ export function readShard(
   };
 }
 
+const KEPT = 64;
+const parsedTexts = new WeakMap<object, Map<string, unknown>>();
+
+/** Of most reads only one key is new. What throws is tried again each time. `as`: what the text was parsed as. */
+function parseOnce<Value>(as: object, text: string, parse: (text: string) => Value): Value {
+  const known = parsedTexts.get(as) ?? new Map<string, unknown>();
+  parsedTexts.set(as, known);
+  const found = known.get(text);
+  if (found !== undefined) return found as Value;
+  const value = parse(text);
+  if (known.size >= KEPT) known.clear();
+  known.set(text, value);
+  return value;
+}
+
 function readState(entry: KeyValue | undefined): Pick<ShardView, 'state' | 'stateInvalid'> {
   if (entry === undefined) return { state: undefined, stateInvalid: undefined };
   try {
-    return { state: { value: parseState(entry.value), modRevision: entry.modRevision }, stateInvalid: undefined };
+    return {
+      state: { value: parseOnce(parseState, entry.value, parseState), modRevision: entry.modRevision },
+      stateInvalid: undefined,
+    };
   } catch (error) {
     return { state: undefined, stateInvalid: error instanceof Error ? error.message : String(error) };
   }

@@ -150,8 +150,9 @@ export interface JobView {
 }
 
 export interface Failure {
-  /** In a row. */
+  /** In a row. One that was `isUnreachable` does not count: nothing was begun, since the source did not answer. */
   readonly count: number;
   readonly lastAt: number;
   readonly message: string;
+  readonly isUnreachable?: true;
 }

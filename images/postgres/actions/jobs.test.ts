@@ -1,3 +1,4 @@
+import { MantaError } from '../../../lib/errors/manta-error.ts';
 import { standbySettings } from '../facts.ts';
 import { anEndpoint, aSnapshot } from '../testing/a-snapshot.ts';
 import { createRecorder } from '../testing/recorder.ts';
@@ -37,6 +38,17 @@ it('a directory whose rewind failed is current no more', async () => {
   await expect(job.ended).rejects.toThrow('failed');
   expect(calls).toEqual(['server.rewind pg-1-0', 'local.save incarnation']);
   expect(ports.local.current().incarnation).toBeNull();
+});
+
+it('a source that did not answer costs no directory', async () => {
+  const snapshot = aSnapshot({ role: 'deposed', process: 'crashed' });
+  const { ports, world, job } = createRecorder(snapshot);
+  world.onCall = call => {
+    if (call.startsWith('server.rewind')) throw new MantaError('SourceUnreachable', 'no answer');
+  };
+  rewind(ports, snapshot, action);
+  await expect(job.ended).rejects.toMatchObject({ code: 'SourceUnreachable' });
+  expect(ports.local.current().incarnation).toBe('life-2');
 });
 
 it('a server that could not follow is stopped first, and rebuilt when there was nothing to rewind', async () => {

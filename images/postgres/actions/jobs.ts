@@ -1,4 +1,4 @@
-import { MantaError } from '../../../lib/errors/manta-error.ts';
+import { codeOf, MantaError } from '../../../lib/errors/manta-error.ts';
 import type { ActionOf } from '../action.ts';
 import type { Ports } from '../ports.ts';
 import type { DirectoryView } from '../server.ts';
@@ -57,7 +57,8 @@ export function rewind(ports: Ports, _: Snapshot, { from }: ActionOf<'rewind'>):
         throw new MantaError('RebuildFailed', 'there was nothing to rewind, and yet it cannot follow');
       }
     } catch (error) {
-      await local.save({ incarnation: null });
+      // Nothing was begun then.
+      if (codeOf(error) !== 'SourceUnreachable') await local.save({ incarnation: null });
       throw error;
     }
   });

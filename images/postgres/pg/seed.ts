@@ -73,9 +73,11 @@ export function createSeed(deps: SeedDeps, config: SeedConfig): Seed {
     },
 
     async baseBackup(incarnation, from, signal, onProgress) {
-      const { directory, walArgs } = await prepare(incarnation);
-      await withPassword('base_backup', passfile =>
-        runOrThrow(
+      const directory = directories.path(incarnation);
+      await withPassword('base_backup', async (passfile, password) => {
+        await greet(from, password, config.tls !== undefined);
+        const { walArgs } = await prepare(incarnation);
+        await runOrThrow(
           account,
           binaries.path('pg_basebackup'),
           [
@@ -90,8 +92,8 @@ export function createSeed(deps: SeedDeps, config: SeedConfig): Seed {
             ...walArgs,
           ],
           { signal, onLine: line => reportProgress(line, onProgress) },
-        ),
-      );
+        );
+      });
       await runOrThrow(account, binaries.path('pg_verifybackup'), ['--exit-on-error', directory], { signal });
       // The source's own wishes are not this peer's.
       await replaceFile(account, join(directory, 'postgresql.auto.conf'), '');

@@ -15,6 +15,9 @@ const backup = { kind: 'base-backup', from: anEndpoint(0) } as const;
 const failed = (kind: string, count: number, agoMs: number) => ({
   rest: { failures: { [kind]: { count, lastAt: NOW - agoMs, message: 'no' } } },
 });
+const unreached = (kind: string, agoMs: number): Difference => ({
+  rest: { failures: { [kind]: { count: 0, lastAt: NOW - agoMs, message: 'no answer', isUnreachable: true } } },
+});
 const idle = (ms: number, more: object = {}) => ({ isStreaming: false, followedAt: NOW - ms, ...more });
 
 describe('a deposed peer', () => {
@@ -66,6 +69,21 @@ describe('a deposed peer', () => {
       'is given up after the last attempt',
       { ...down, directory: 'none', ...failed('base-backup', 4, 900_000) },
       { kind: 'wait', why: /^RebuildFailed/ },
+    ],
+    [
+      'is rebuilt as often as it takes to reach the primary',
+      { ...down, directory: 'none', ...unreached('base-backup', 5_000) },
+      backup,
+    ],
+    [
+      'does not ask all the time',
+      { ...down, directory: 'none', ...unreached('base-backup', 4_900) },
+      { kind: 'wait', why: 'no answer' },
+    ],
+    [
+      'is rewound all the same when the primary did not answer at first',
+      { ...down, ...unreached('rewind', 5_000) },
+      { kind: 'rewind' },
     ],
     ['is left as it is while frozen', { ...down, isFrozen: true }, { kind: 'wait', why: /^ClusterFrozen/ }],
     ['is left as it is when it is asked to end', { ...down, isTerminating: true }, undefined],

@@ -18,6 +18,8 @@ import type { Snapshot } from '../snapshot.ts';
 import { isEligible } from './take-over.ts';
 
 const RESTART_DELAYS_MS = [0, 1_000, 5_000, 30_000];
+/** A source that did not answer is asked again. */
+const ASK_AGAIN_MS = 5_000;
 /** A standby that cannot stream for so long, from an upstream that is well, may have strayed from its history. */
 const STRAYED_MS = 10_000;
 /** One whose history is the right one waits out whatever is between the two, and then fetches what it lacks otherwise. */
@@ -79,7 +81,7 @@ function sayReady(s: Snapshot, state: ClusterState): Action | undefined {
 function mendDirectory(s: Snapshot, state: ClusterState): Action | undefined {
   const { directory } = s.server;
   if (directory.kind !== 'usable') return undefined;
-  if (s.failures.rewind !== undefined || hasForeignTimeline(s, state)) return rebuildFrom(s, state.primary);
+  if (hasFailedToRewind(s) || hasForeignTimeline(s, state)) return rebuildFrom(s, state.primary);
   // It has been rewound to the primary's timeline, or has followed it there; or it was a standby, and is seen to stray if it
   // has. pg_rewind would end its recovery first, with a record of its own where others have gone on with theirs.
   if (directory.timeline === state.timeline || directory.wasStandby) return undefined;
@@ -91,6 +93,10 @@ function mendDirectory(s: Snapshot, state: ClusterState): Action | undefined {
     directory.end !== undefined &&
     directory.end <= parseLsn(mine.forkWal);
   return isBeforeFork ? undefined : whenOpen(s, state.primary, 'rewind');
+}
+
+function hasFailedToRewind({ failures: { rewind } }: Snapshot): boolean {
+  return rewind !== undefined && rewind.count > 0;
 }
 
 /**
@@ -107,6 +113,7 @@ function hasForeignTimeline(s: Snapshot, state: ClusterState): boolean {
 /** A base backup, three times at most (§7.9 step 5). */
 export function rebuildFrom(s: Snapshot, source: PeerRef): Action {
   const failure = s.failures['base-backup'];
+  if (failure?.isUnreachable === true) return whenOpen(s, source, 'base-backup');
   if (failure !== undefined && failure.count > REBUILD_DELAYS_MS.length) {
     return { kind: 'wait', why: `RebuildFailed: ${failure.message}` };
   }
@@ -120,6 +127,9 @@ export function rebuildFrom(s: Snapshot, source: PeerRef): Action {
  * yet says `rewindable` still of its life as a standby: its timeline shows that.
  */
 function whenOpen(s: Snapshot, source: PeerRef, kind: 'rewind' | 'base-backup'): Action {
+  const failure = s.failures[kind];
+  if (failure?.isUnreachable === true && s.now - failure.lastAt < ASK_AGAIN_MS)
+    return { kind: 'wait', why: failure.message };
   const record = s.etcd.peers[source.id]?.value;
   const canBeRewoundTo = record?.rewindable === true && record.timeline === s.etcd.state?.value.timeline;
   const isReady = record?.health === 'ok' && (kind === 'base-backup' || canBeRewoundTo);
@@ -139,7 +149,7 @@ function returnFromStraying(s: Snapshot, state: ClusterState, upstream: PeerRef)
   if (idleMs <= STRAYED_MS) return undefined;
   const fork = forkOf(state, found.timeline);
   const isBeyond = found.timeline < state.timeline && (fork === undefined || standbyEnd(found) > fork);
-  if (isBeyond && s.failures.rewind === undefined) return whenOpen(s, state.primary, 'rewind');
+  if (isBeyond && !hasFailedToRewind(s)) return whenOpen(s, state.primary, 'rewind');
   return idleMs > STRANDED_MS || isBeyond ? rebuildFrom(s, state.primary) : undefined;
 }
 

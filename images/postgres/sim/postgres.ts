@@ -110,6 +110,15 @@ export function createModelServer(machine: Machine, life: Life, pgMajor: number)
     return found;
   }
 
+  /** Before anything is begun. */
+  function greet(from: Endpoint): Instance {
+    try {
+      return reach(from);
+    } catch {
+      throw new MantaError('SourceUnreachable', `${from.id} cannot be reached`);
+    }
+  }
+
   function newDirectory(systemId: string): Directory {
     const directory = createDirectory(`i${random.int(1e9).toString(36)}`, systemId);
     volume.directories.push(directory);
@@ -247,7 +256,7 @@ export function createModelServer(machine: Machine, life: Life, pgMajor: number)
     },
     async baseBackup(from, signal, onProgress) {
       let made: Directory | undefined;
-      reach(from);
+      greet(from);
       await takes(random.between(300, 3_000), signal, 4, part => {
         const source = reach(from);
         if (volume.isFull) throw offline('no space left');
@@ -264,7 +273,7 @@ export function createModelServer(machine: Machine, life: Life, pgMajor: number)
     },
     async rewind(from, signal) {
       const target = current();
-      const source = reach(from);
+      const source = greet(from);
       if (source.inRecovery) throw offline('pg_rewind needs a primary');
       endInOrder(machine, target);
       const fork = forkOf(target.wal, source.directory.wal);
