@@ -171,7 +171,7 @@ export class Receiver {
     for (const file of message.histories) if (!wal.histories.has(file.timeline)) wal.histories.set(file.timeline, file);
     wal.followTo(message.timeline, message.ancestry);
     instance.follows(fork);
-    this.#connection?.send(0, { kind: 'continue', from: fork });
+    this.#connection?.send(0, { kind: 'continue', timeline: wal.timeline, from: fork });
     for (const sender of instance.senders) sender.wake();
   }
 

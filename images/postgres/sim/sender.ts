@@ -20,7 +20,7 @@ export type SenderMessage =
 /** What a walreceiver sends. */
 export type ReceiverMessage =
   | { readonly kind: 'reply'; readonly flushed: number; readonly replayed: number; readonly asks: boolean }
-  | { readonly kind: 'continue'; readonly from: number };
+  | { readonly kind: 'continue'; readonly timeline: number; readonly from: number };
 
 const TIMEOUT_MS = 10_000;
 const CHECK_MS = 2_500;
@@ -148,7 +148,7 @@ export class Sender implements SyncStandby {
     this.#heardAt = this.life.now();
     if (message.kind === 'continue') {
       this.#isSwitching = false;
-      this.#timeline = this.#instance.directory.wal.timeline;
+      this.#timeline = message.timeline;
       this.sent = message.from;
       // As at every START_REPLICATION: on a server that has been promoted meanwhile it is a cascading sender no more.
       this.priority = this.#ownPriority();
