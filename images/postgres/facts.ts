@@ -42,6 +42,12 @@ export function answeredAsPrimary(s: Snapshot): (Answered & { readonly flushed: 
   return { ...found, flushed: found.flushed };
 }
 
+/** What such a server is told, it does not do; and what it said last looks as if its standbys had fallen silent. */
+export function isMute(s: Snapshot): boolean {
+  const { unansweredSince } = s.server;
+  return unansweredSince !== undefined && s.now - unansweredSince >= s.times.healthMs;
+}
+
 /** The same, of a server in recovery. */
 export function answeredAsStandby(s: Snapshot): Answered | undefined {
   const found = answered(s);

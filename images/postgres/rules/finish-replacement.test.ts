@@ -20,6 +20,11 @@ describe('a replacement of the sync', () => {
       { written: joint, records: { 'pg-1-2': { health: 'starting' } } },
       back,
     ],
+    [
+      'waits for nobody while the server does not answer',
+      { written: joint, sync: 'gone', server: { unansweredSince: NOW - 1_000 } },
+      undefined,
+    ],
     ['is taken back when the candidate is gone', { written: joint, records: { 'pg-1-2': 'absent' } }, back],
     ['is taken back when the shard was frozen meanwhile', { written: joint, isFrozen: true }, back],
     ['is taken back when this peer is not registered any more', { written: joint, isRegistered: false }, back],

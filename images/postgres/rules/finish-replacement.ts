@@ -6,6 +6,7 @@ import {
   hasHungSender,
   isFrozen,
   isHealthy,
+  isMute,
   primarySettings,
   sameNames,
   ssnOf,
@@ -20,6 +21,7 @@ export const finishReplacement: Rule = {
     const state = asPrimary(s);
     const { written } = s.server;
     if (state === undefined || written?.role !== 'primary' || answeredAsPrimary(s) === undefined) return undefined;
+    if (isMute(s)) return undefined;
     const declared = ssnOf(state);
     if (sameNames(written.ssn, declared)) return undefined;
     const candidate = written.ssn[0];

@@ -26,6 +26,11 @@ describe('J1: the sync is replaced', () => {
       { requests: { rebuild: { id: 'r', generation: 4, by: 'op', peer: 'pg-1-1' } } },
       byA0,
     ],
+    [
+      'not while this primary’s own server does not answer: only that makes the sync look silent',
+      { sync: 'lost', server: { unansweredSince: NOW - 1_000 } },
+      undefined,
+    ],
     ['when it is leaving', { records: { 'pg-1-1': { status: 'leaving' } } }, byA0],
     [
       'when it is to go for good',

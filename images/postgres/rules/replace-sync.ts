@@ -8,6 +8,7 @@ import {
   isConfigured,
   isFrozen,
   isHealthy,
+  isMute,
   isOffering,
   primarySettings,
 } from '../facts.ts';
@@ -23,6 +24,7 @@ export const replaceSync: Rule = {
     const state = asPrimary(s);
     const found = answeredAsPrimary(s);
     if (state === undefined || found === undefined || state.systemId === null || isOffering(s)) return undefined;
+    if (isMute(s)) return undefined;
     // On another timeline than the reserved one this server is no primary yet.
     if (found.timeline !== state.timeline) return undefined;
     const neededForMs = replacementDueFor(s, state);

@@ -5,6 +5,8 @@ import { scenarios } from './scenarios.ts';
 
 export interface CampaignConfig {
   readonly firstSeed: number;
+  /** Between seeds; undefined: 1. */
+  readonly step?: number;
   readonly withinMs: number;
   readonly runs: number;
   /** Undefined: three, and five for every fifth seed. */
@@ -33,12 +35,12 @@ const directed = Object.values(scenarios);
  */
 export async function campaign(config: CampaignConfig): Promise<Outcome> {
   const begun = performance.now();
-  const cpu = process.cpuUsage();
+  const cpu = process.threadCpuUsage();
   const covered = new Map<string, number>();
   const violations: Result[] = [];
   let [runs, simulatedMs, acknowledged] = [0, 0, 0];
   while (runs < config.runs && performance.now() - begun < config.withinMs && violations.length < MOST_VIOLATIONS) {
-    const seed = config.firstSeed + runs;
+    const seed = config.firstSeed + runs * (config.step ?? 1);
     const options = optionsOf(seed, config.peers);
     const result = await runSeed(seed, options);
     runs += 1;
@@ -49,7 +51,7 @@ export async function campaign(config: CampaignConfig): Promise<Outcome> {
       violations.push(await shrink(result, { ...options, traceLines: config.traceLines }));
     }
   }
-  const { user, system } = process.cpuUsage(cpu);
+  const { user, system } = process.threadCpuUsage(cpu);
   return {
     firstSeed: config.firstSeed,
     runs,

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { rules } from '../decide.ts';
-import { campaign, findMutation, report } from './campaign.ts';
+import { campaignOnAllCores } from './all-cores.ts';
+import { findMutation, report } from './campaign.ts';
 import { mutations } from './mutations.ts';
 
 const HELP = `npm run sim -- [options]
@@ -48,7 +49,7 @@ async function findMutations(names: readonly string[] | undefined): Promise<bool
 
 async function findViolations(): Promise<boolean> {
   const firstSeed = Number(values.seed ?? Date.now() % 1_000_000_000);
-  const outcome = await campaign({
+  const outcome = await campaignOnAllCores({
     firstSeed,
     withinMs: Number(values.minutes) * 60_000,
     runs: values.runs === undefined ? Number.POSITIVE_INFINITY : Number(values.runs),

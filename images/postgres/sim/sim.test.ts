@@ -1,4 +1,5 @@
 import { rules } from '../decide.ts';
+import { campaignOnAllCores } from './all-cores.ts';
 import { campaign, describe as describeResult, report } from './campaign.ts';
 import { runFaults, runSeed } from './run.ts';
 
@@ -11,7 +12,7 @@ test('a seed is one run: its trace repeats to the last line', async () => {
 }, 60_000);
 
 /** Each of these has broken a property once. */
-test.each([8, 15, 38, 78, 95])(
+test.each([8, 15, 38, 78, 95, 1_194, 599_454_834, 599_685_134, 600_299_893, 601_059_359])(
   'seed %i breaks nothing any more',
   async seed => {
     const result = await runSeed(seed, { traceLines: 60 });
@@ -19,6 +20,17 @@ test.each([8, 15, 38, 78, 95])(
   },
   60_000,
 );
+
+test('all cores together run the seeds that one alone runs', async () => {
+  const config = { firstSeed: 1, withinMs: 60_000, runs: 5, peers: undefined, traceLines: 60 };
+  const [alone, together] = [await campaign(config), await campaignOnAllCores(config)];
+  const { runs, acknowledged, simulatedMs } = together;
+  expect({ runs, acknowledged, simulatedMs }).toEqual({
+    runs: alone.runs,
+    acknowledged: alone.acknowledged,
+    simulatedMs: expect.closeTo(alone.simulatedMs),
+  });
+}, 90_000);
 
 test('a sync that was just declared is not judged by what it answered before', async () => {
   const { generations, violation } = await runFaults(40_127, []);
