@@ -34,10 +34,11 @@ without \`shard\`, which is run by name.
                  --minutes M        no round begins later
                  --slack 3          times the goals, on a busy machine
                  --etcd 1           one etcd member
+                 --keep             directories stay, with all logs
+               Two rows take so long that only words of their names run them: "60 s" and "10 min".
 
   shard-mput   by name: 64 mputs of the real CLI at once into a region on a shard of three peers, whose primary is killed
                with kill -9, first its postmaster, then all its processes: none is lost, all succeed  (--clients 64)
-                 --keep             directories stay, with all logs
 `;
 
 const { values, positionals } = parseArgs({

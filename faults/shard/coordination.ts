@@ -5,7 +5,6 @@ import { switchOver } from './planned.ts';
 import type { Rig } from './rig.ts';
 import type { Round, Scenario } from './scenario.ts';
 
-const OUTAGE_MS = 20_000;
 
 /** F15, F16, F18, F19: etcd fails, forgets, or is gone. */
 export const coordinationScenarios: readonly Scenario[] = [
@@ -25,20 +24,8 @@ export const coordinationScenarios: readonly Scenario[] = [
       await leader?.start();
     },
   },
-  {
-    row: 'F15',
-    name: 'all of etcd down for 20 s',
-    goal: 'none',
-    noFailures: true,
-    generations: 0,
-    times: 1,
-    seconds: 30,
-    round: async ({ rig }) => {
-      await downAll(rig);
-      await sleep(OUTAGE_MS);
-      await upAll(rig);
-    },
-  },
+  outageOf(20, '20 s'),
+  { ...outageOf(600, '10 min'), byName: true },
   {
     row: 'F16',
     name: 'etcd down, primary killed, etcd back',
@@ -62,6 +49,23 @@ export const coordinationScenarios: readonly Scenario[] = [
     round: deletedState,
   },
 ];
+
+function outageOf(seconds: number, words: string): Scenario {
+  return {
+    row: 'F15',
+    name: `all of etcd down for ${words}`,
+    goal: 'none',
+    noFailures: true,
+    generations: 0,
+    times: 1,
+    seconds: seconds + 10,
+    round: async ({ rig }) => {
+      await downAll(rig);
+      await sleep(seconds * 1_000);
+      await upAll(rig);
+    },
+  };
+}
 
 async function downAll(rig: Rig): Promise<void> {
   await Promise.all(rig.shard.etcd.members.map(member => member.kill()));

@@ -5,11 +5,12 @@ import { freeze } from './planned.ts';
 import type { Rig } from './rig.ts';
 import type { Round, Scenario } from './scenario.ts';
 
-const LONG_MS = 10_000;
+const PAUSE_S = 10;
 
 /** F5, F26, F33: processes that stand still and go on. */
 export const pauseScenarios: readonly Scenario[] = [
   pauseOf('primary', 'whole', { goal: 'T3', generations: 1 }),
+  { ...pauseOf('primary', 'whole', { goal: 'T3', generations: 1 }, 60), times: 1, byName: true },
   // The health check takes 5 s to give up, and what is left is killed.
   pauseOf('primary', 'server', { generations: 1 }),
   // Under load the sync still hears the replication stream: only its missing registration shows, after 10 s.
@@ -44,17 +45,22 @@ export const pauseScenarios: readonly Scenario[] = [
   },
 ];
 
-function pauseOf(place: 'primary' | 'sync', part: Part, more: Pick<Scenario, 'goal' | 'generations'>): Scenario {
+function pauseOf(
+  place: 'primary' | 'sync',
+  part: Part,
+  more: Pick<Scenario, 'goal' | 'generations'>,
+  seconds = PAUSE_S,
+): Scenario {
   return {
     row: 'F5',
-    name: `${place} paused: ${part}, 10 s`,
+    name: `${place} paused: ${part}, ${seconds} s`,
     ...more,
     times: 3,
-    seconds: 25,
+    seconds: seconds + 15,
     round: async ({ rig, loader, measured }) => {
       const peer = (await rig.roles())[place];
       peer.pause(part);
-      const resumed = sleep(LONG_MS).then(() => peer.resume(part));
+      const resumed = sleep(seconds * 1_000).then(() => peer.resume(part));
       await loader.acknowledged(30_000);
       measured();
       await resumed;

@@ -43,6 +43,8 @@ export interface Scenario {
   readonly times: number;
   /** Seconds that a round takes, roughly: for what fits into a limit of time. */
   readonly seconds: number;
+  /** Takes so long that it is run when words of its name ask for it, not by its row. */
+  readonly byName?: true;
   /** Links that can be cut: root and namespaces. */
   readonly needsNetwork?: boolean;
   /** Data and WAL on file systems of their own, whose size can be changed: root only. */

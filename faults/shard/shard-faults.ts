@@ -50,10 +50,10 @@ export interface ShardFaultOptions {
 
 /** The scenarios that a wish names. */
 export function chosenScenarios(only: readonly string[] | undefined): readonly Scenario[] {
-  if (only === undefined) return scenarios;
-  return scenarios.filter(({ row, name }) =>
-    only.some(wish => wish === row || (!/^[FM]\d+$/.test(wish) && name.includes(wish))),
-  );
+  return scenarios.filter(({ row, name, byName }) => {
+    if (only === undefined) return byName !== true;
+    return only.some(wish => (/^[FM]\d+$/.test(wish) ? wish === row && byName !== true : name.includes(wish)));
+  });
 }
 
 /** Runs scenarios one after the other on real shards in temporary directories. A shard that does not heal is replaced. */
