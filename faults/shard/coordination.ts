@@ -5,7 +5,6 @@ import { switchOver } from './planned.ts';
 import type { Rig } from './rig.ts';
 import type { Round, Scenario } from './scenario.ts';
 
-
 /** F15, F16, F18, F19: etcd fails, forgets, or is gone. */
 export const coordinationScenarios: readonly Scenario[] = [
   {

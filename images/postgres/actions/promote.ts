@@ -16,7 +16,12 @@ const POLL_MS = 5;
  * timeline that the state has reserved. Ends early, to be asked for again, while there is still WAL to replay that the
  * generation begins with. Throws MantaError `PromotionSlow`, `TimelineMismatch`, `LostData`.
  */
-export async function promote(ports: Ports, s: Snapshot, action: ActionOf<'promote'>): Promise<void> {
+export function promote(ports: Ports, s: Snapshot, { settings }: ActionOf<'promote'>): Promise<void> {
+  return promoteOnce(ports, s, () => harmless(ports, settings));
+}
+
+/** The same; `isHarmless` resolves once the settings are in force. */
+export async function promoteOnce(ports: Ports, s: Snapshot, isHarmless: () => Promise<void>): Promise<void> {
   const { server, store, record, pace, logger } = ports;
   const { generation, timeline } = stateOf(store);
   // Others do not rewind from a server that is not on the reserved timeline, so that etcd may hear of this meanwhile.
@@ -26,7 +31,7 @@ export async function promote(ports: Ports, s: Snapshot, action: ActionOf<'promo
   let found = await server.positions();
   if (found.inRecovery) {
     if (!(await holdsStart(ports, found))) return;
-    await Promise.all([remembered, harmless(ports, action.settings), server.placePlaceholders(timeline)]);
+    await Promise.all([remembered, isHarmless(), server.placePlaceholders(timeline)]);
     await server.promote();
   }
   await remembered;
@@ -71,7 +76,7 @@ async function holdsStart({ server, store }: Ports, found: Positions): Promise<b
 }
 
 /** The gate closed, read-only, and the new sync named: in force, not only written once (K5). */
-async function harmless(ports: Ports, settings: Settings): Promise<void> {
+export async function harmless(ports: Ports, settings: Settings): Promise<void> {
   const { written } = await ports.server.observe();
   if (written === undefined || !sameSettings(written, settings)) return putInForce(ports, settings);
   const found = await ports.server.inForce();

@@ -2,11 +2,12 @@ import type { Comparison, Operation } from '../../../lib/coordinator/coordinator
 import { formatLsn, type Lsn, laterOf, lsn, parseLsn } from '../../../lib/shard/lsn.ts';
 import type { ClusterState, DeposedRef, PeerRef } from '../../../lib/shard/state.ts';
 import type { ActionOf, TakeoverTrigger } from '../action.ts';
-import { myRef, refOf } from '../facts.ts';
+import { myRef, refOf, standbySettings } from '../facts.ts';
 import type { Ports } from '../ports.ts';
 import { dueTakeover } from '../rules/take-over.ts';
 import type { EtcdView, Snapshot } from '../snapshot.ts';
-import { committed } from './commit.ts';
+import { committed, stateOf } from './commit.ts';
+import { harmless, promoteOnce } from './promote.ts';
 import { cutReceiver as cut, type Drained, drained, endReceivers } from './receiver.ts';
 
 /** K2 (§7.5). */
@@ -14,22 +15,47 @@ export function cutReceiver(ports: Ports): Promise<void> {
   return cut(ports);
 }
 
-/** K1, K3 and K4 (§7.5). Ends without a change when the takeover is due no more, or there is still WAL to replay. */
+/**
+ * K1 and K3 to K7 (§7.5). Ends without a change when the takeover is due no more, or there is still WAL to replay. What
+ * fails after K4 goes on from the state.
+ */
 export async function takeOver(ports: Ports, s: Snapshot, action: ActionOf<'take-over'>): Promise<void> {
-  const { store, logger } = ports;
+  const { store } = ports;
   const fresh: Snapshot = { ...s, etcd: await store.refresh() };
   const due = dueTakeover(fresh);
   const state = fresh.etcd.state?.value;
   if (due === undefined || due.trigger !== action.trigger || state === undefined) return;
   await endReceivers(ports);
+  // K5 is proved meanwhile: a new connection takes as long as all the rest, and a standby can be harmless at any time.
+  const proof = harmless(ports, { ...standbySettings(fresh, undefined), ssn: [due.candidate], dumps: false });
+  proof.catch(() => {});
+  try {
+    const next = await declare(ports, fresh, state, due);
+    // Whoever was superseded in the meantime does not promote.
+    if (next?.generation === stateOf(store).generation) await promoteOnce(ports, fresh, () => proof);
+  } finally {
+    // Nothing of an action goes on after its end; whether the proof failed, the next one finds out.
+    await proof.catch(() => {});
+  }
+}
+
+/** K3's test and K4. Undefined: not yet. */
+async function declare(
+  ports: Ports,
+  fresh: Snapshot,
+  state: ClusterState,
+  { trigger, candidate }: { readonly trigger: TakeoverTrigger; readonly candidate: string },
+): Promise<ClusterState | undefined> {
+  const { store, logger } = ports;
   const end = await drained(ports);
-  const handedOffAt = handedOver(fresh, state, due.trigger);
+  const handedOffAt = handedOver(fresh, state, trigger);
   // What was handed over has to be here to its end: its former owner follows without a rewind.
-  if (end === undefined || end.position < laterOf(parseLsn(state.initWal), handedOffAt ?? lsn(0n))) return;
-  const next = successorState(fresh, state, due.candidate, end, handedOffAt !== undefined);
-  const { compare, operations } = conditions(fresh.etcd, state, action.trigger, ports);
+  if (end === undefined || end.position < laterOf(parseLsn(state.initWal), handedOffAt ?? lsn(0n))) return undefined;
+  const next = successorState(fresh, state, candidate, end, handedOffAt !== undefined);
+  const { compare, operations } = conditions(fresh.etcd, state, trigger, ports);
   await committed(store, await store.writeState(next, { compare, operations }));
   logger.info({ generation: next.generation, cause: next.cause, initWal: next.initWal }, 'taken over');
+  return next;
 }
 
 /** Where the primary stopped that has handed over in this generation; a record that says so may also be left over. */

@@ -134,6 +134,8 @@ export function createRecorder(s: Snapshot): Recorder {
       async writeState(next, { compare = [], operations = [] } = {}) {
         say(`store.writeState ${next.generation}`);
         written.push({ next, compare, operations });
+        if (world.outcome.kind === 'committed')
+          world.fresh = { ...world.fresh, state: { value: next, modRevision: world.outcome.revision } };
         return world.outcome;
       },
       async commit() {
