@@ -45,8 +45,10 @@ export const damageScenarios: readonly Scenario[] = [
   },
 ];
 
+const REPLAY_MS = 60_000;
+
 async function laggingReplay({ rig, problem }: Round): Promise<void> {
-  const { primary, sync } = await rig.roles();
+  const { primary, sync, state } = await rig.roles();
   await rig.query(sync, 'SELECT pg_wal_replay_pause()', 'postgres');
   const bulk = `SET ROLE manta_owner; CREATE TABLE bulk AS SELECT n, repeat(md5(n::text), 30) FROM generate_series(1, 280000) n`;
   await rig.query(primary, bulk);
@@ -54,6 +56,8 @@ async function laggingReplay({ rig, problem }: Round): Promise<void> {
   const behind = Number((await rig.query(primary, lag, 'postgres'))[0]?.[0] ?? 0);
   if (behind < 256 << 20) problem(`the sync is only ${behind} bytes behind`);
   primary.killPostmaster();
+  // Right after a death everything still looks well.
+  await rig.stateWhen(({ generation }) => generation > state.generation, REPLAY_MS, 'new pair');
   await rig.shard.waitUntilHealthy();
   await rig.query((await rig.roles()).primary, 'DROP TABLE bulk');
 }

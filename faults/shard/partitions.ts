@@ -51,7 +51,7 @@ export const partitionScenarios: readonly Scenario[] = [
     ...common,
     row: 'F25',
     name: "etcd's replies to the sync are lost during a takeover",
-    generations: [1, 2],
+    generations: [0, 2],
     times: 10,
     seconds: 15,
     round: lostReplies,
