@@ -35,7 +35,7 @@ without \`shard\`, which is run by name.
                  --slack 3          times the goals, on a busy machine
                  --etcd 1           one etcd member
                  --keep             directories stay, with all logs
-               Two rows take so long that only words of their names run them: "60 s" and "10 min".
+               Two rows take so long that only words of their names run them: "60 s" and "600 s".
 
   shard-mput   by name: 64 mputs of the real CLI at once into a region on a shard of three peers, whose primary is killed
                with kill -9, first its postmaster, then all its processes: none is lost, all succeed  (--clients 64)

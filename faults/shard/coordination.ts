@@ -23,8 +23,8 @@ export const coordinationScenarios: readonly Scenario[] = [
       await leader?.start();
     },
   },
-  outageOf(20, '20 s'),
-  { ...outageOf(600, '10 min'), byName: true },
+  outageOf(20),
+  { ...outageOf(600), byName: true },
   {
     row: 'F16',
     name: 'etcd down, primary killed, etcd back',
@@ -49,10 +49,10 @@ export const coordinationScenarios: readonly Scenario[] = [
   },
 ];
 
-function outageOf(seconds: number, words: string): Scenario {
+function outageOf(seconds: number): Scenario {
   return {
     row: 'F15',
-    name: `all of etcd down for ${words}`,
+    name: `all of etcd down for ${seconds} s`,
     goal: 'none',
     noFailures: true,
     generations: 0,

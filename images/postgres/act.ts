@@ -12,11 +12,12 @@ import { cutReceiver, takeOver } from './actions/take-over.ts';
 import type { Ports } from './ports.ts';
 import type { Snapshot } from './snapshot.ts';
 
+/** May resolve with the action that follows at once, without another look. */
 type Executor<Kind extends Action['kind']> = (
   ports: Ports,
   snapshot: Snapshot,
   action: ActionOf<Kind>,
-) => Promise<void> | void;
+) => Promise<Action | undefined> | Promise<void> | void;
 
 /** Who executes what. */
 export type Executors = { readonly [Kind in Action['kind']]: Executor<Kind> };
@@ -62,15 +63,15 @@ export const executors: Executors = {
 };
 
 /**
- * Executes an action. Resolves when it has ended, for a job: begun. Rejects with a MantaError when it failed; whatever it
- * had done by then, the next snapshot shows.
+ * Executes an action. Resolves when it has ended, for a job: begun; with the action that follows at once, if one does.
+ * Rejects with a MantaError when it failed; whatever it had done by then, the next snapshot shows.
  */
 export async function act(
   ports: Ports,
   snapshot: Snapshot,
   action: Action,
   table: Executors = executors,
-): Promise<void> {
+): Promise<Action | undefined> {
   const execute = table[action.kind] as Executor<Action['kind']>;
-  await execute(ports, snapshot, action);
+  return (await execute(ports, snapshot, action)) ?? undefined;
 }

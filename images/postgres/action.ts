@@ -40,10 +40,10 @@ export type Action =
   | { readonly kind: 'cut-receiver' }
   /** K2 undone. */
   | { readonly kind: 'restore-receiver'; readonly settings: Settings }
-  /** K3's test and K4. */
+  /** K1, K3's test and K4; a promotion follows at once. */
   | { readonly kind: 'take-over'; readonly trigger: TakeoverTrigger; readonly candidate: string }
-  /** K5 to K7. */
-  | { readonly kind: 'promote'; readonly settings: Settings }
+  /** K5 to K7. `isProved`: the settings have just been proved in force. */
+  | { readonly kind: 'promote'; readonly settings: Settings; readonly isProved?: boolean }
   /** 7.8, steps 5 and 6. */
   | { readonly kind: 'open'; readonly settings: Settings }
 

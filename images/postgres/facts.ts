@@ -42,16 +42,19 @@ export function answeredAsPrimary(s: Snapshot): (Answered & { readonly flushed: 
   return { ...found, flushed: found.flushed };
 }
 
-/** What such a server is told, it does not do; and what it said last looks as if its standbys had fallen silent. */
-export function isMute(s: Snapshot): boolean {
-  const { unansweredSince } = s.server;
-  return unansweredSince !== undefined && s.now - unansweredSince >= s.times.healthMs;
-}
-
 /** The same, of a server in recovery. */
 export function answeredAsStandby(s: Snapshot): Answered | undefined {
   const found = answered(s);
   return found?.inRecovery ? found : undefined;
+}
+
+/**
+ * Whether the server has not answered for a second: what it is told it does not do, and what it said last makes its standbys
+ * look silent.
+ */
+export function isMute(s: Snapshot): boolean {
+  const { unansweredSince } = s.server;
+  return unansweredSince !== undefined && s.now - unansweredSince >= s.times.healthMs;
 }
 
 /** Whether a job is running that the server's state depends on. */
@@ -181,6 +184,11 @@ export function standbySettings(s: Snapshot, upstream: Endpoint | undefined): Se
     upstream,
     dumps: isLastAsync,
   };
+}
+
+/** Receives from nobody and lets nobody in; once promoted it acknowledges with these alone. */
+export function heldStandbySettings(s: Snapshot, ssn: readonly string[]): Settings {
+  return { ...standbySettings(s, undefined), ssn, dumps: false };
 }
 
 function commonSettings(s: Snapshot): Pick<Settings, 'databases' | 'parameters'> {

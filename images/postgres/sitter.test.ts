@@ -26,7 +26,7 @@ function aLoop(deps: Partial<SitterDeps> = {}, { loopMs = 10_000, actionMs = 10_
         rounds += 1;
         return decision;
       },
-      act: async () => {},
+      act: async () => undefined,
       report: () => {},
       acted: () => {},
       ...deps,
@@ -101,6 +101,31 @@ test('there are never two actions at once, also when one takes longer than it ma
   release();
   await eventually(() => acts > 2);
   expect(loop.sitter.overdue()).toBeUndefined();
+  await loop.exit();
+});
+
+test('what follows an action is done at once, and counted and told as what it is', async () => {
+  const done: string[] = [];
+  let looks = 0;
+  const loop = aLoop({
+    observe: async () => {
+      looks += 1;
+      return aSnapshot();
+    },
+    act: async (_, { kind }) => {
+      if (kind === 'settle') throw new Error('no');
+      return kind === 'set-status' ? { kind: 'settle' } : undefined;
+    },
+    acted: ({ kind }, _, __, failed) => {
+      done.push(`${kind} ${failed ? 'failed' : 'fine'} after ${looks} looks`);
+    },
+  });
+  await eventually(() => loop.rounds() === 1);
+  loop.wish(configure);
+  await eventually(() => done.length === 2);
+  expect(done).toEqual(['set-status fine after 2 looks', 'settle failed after 2 looks']);
+  expect(loop.failures.current).toMatchObject({ settle: { count: 1 } });
+  expect(loop.failures.current['set-status']).toBeUndefined();
   await loop.exit();
 });
 

@@ -10,7 +10,8 @@ export interface SitterDeps {
   readonly now: () => number;
   readonly observe: () => Promise<Snapshot>;
   readonly decide: (snapshot: Snapshot) => Decision | undefined;
-  readonly act: (snapshot: Snapshot, action: Action) => Promise<void>;
+  /** Resolves with the action that follows at once, if one does. */
+  readonly act: (snapshot: Snapshot, action: Action) => Promise<Action | undefined>;
   readonly failures: Failures;
   /** Shown every snapshot with what was decided on it, before it is acted on. */
   readonly report: (round: Round) => void;
@@ -89,16 +90,27 @@ export function createSitter(deps: SitterDeps, times: Times): Sitter {
     isPoked = false;
   }
 
-  /** Whether it ended well. Waits for its end even beyond the deadline: nobody knows what it still does. */
-  async function perform(snapshot: Snapshot, { rule, action }: Decision, isAgain: boolean): Promise<boolean> {
+  /** What was decided and what follows it. Whether all of it ended well. */
+  async function performAll(snapshot: Snapshot, decision: Decision, isAgain: boolean): Promise<boolean> {
+    for (let action: Action | undefined = decision.action; action !== undefined; ) {
+      const { isFine, next } = await perform(snapshot, { ...decision, action }, isAgain);
+      if (!isFine) return false;
+      action = next;
+    }
+    return true;
+  }
+
+  /** Waits for its end even beyond the deadline: nobody knows what it still does. */
+  async function perform(snapshot: Snapshot, { rule, action }: Decision, isAgain: boolean) {
     const startedAt = now();
     const deadline = setTimeout(() => {
       overdue = { kind: action.kind, since: now() };
       logger.error({ rule, action: action.kind, afterMs: times.actionMs }, 'action overdue');
     }, times.actionMs);
     let isFine = true;
+    let next: Action | undefined;
     try {
-      await deps.act(snapshot, action);
+      next = await deps.act(snapshot, action);
       if (!JOBS.has(action.kind)) failures.succeeded(action.kind);
     } catch (error) {
       isFine = false;
@@ -111,7 +123,7 @@ export function createSitter(deps: SitterDeps, times: Times): Sitter {
     const facts = { rule, action: action.kind, tookMs: Math.round(endedAt - startedAt), isFine };
     logger[isAgain ? 'debug' : 'info'](facts, 'acted');
     deps.acted(action, startedAt, endedAt, !isFine);
-    return isFine;
+    return { isFine, next };
   }
 
   return {
@@ -136,7 +148,7 @@ export function createSitter(deps: SitterDeps, times: Times): Sitter {
           continue;
         }
         const name = `${decision.rule} ${decision.action.kind}`;
-        const isFine = await perform(snapshot, decision, name === before);
+        const isFine = await performAll(snapshot, decision, name === before);
         if (!isFine || name === before) await sleep(SAME_AGAIN_MS);
         if (!isFine) await rest(times.loopMs);
         before = name;

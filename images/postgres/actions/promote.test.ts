@@ -47,6 +47,13 @@ it('settings that were written before are still proved in force', async () => {
   expect(place(calls, 'server.inForce')).toBeLessThan(place(calls, 'server.promote'));
 });
 
+it('what has just been proved is not proved again', async () => {
+  const { ports, calls } = createRecorder(snapshot);
+  await promote(ports, snapshot, { ...action, isProved: true });
+  expect(calls).not.toContain('server.inForce');
+  expect(calls).toContain('server.promote');
+});
+
 it('a server whose settings are not in force is not promoted', async () => {
   const { ports, calls, world } = createRecorder(snapshot);
   world.settings = settings;

@@ -16,12 +16,7 @@ const POLL_MS = 5;
  * timeline that the state has reserved. Ends early, to be asked for again, while there is still WAL to replay that the
  * generation begins with. Throws MantaError `PromotionSlow`, `TimelineMismatch`, `LostData`.
  */
-export function promote(ports: Ports, s: Snapshot, { settings }: ActionOf<'promote'>): Promise<void> {
-  return promoteOnce(ports, s, () => harmless(ports, settings));
-}
-
-/** The same; `isHarmless` resolves once the settings are in force. */
-export async function promoteOnce(ports: Ports, s: Snapshot, isHarmless: () => Promise<void>): Promise<void> {
+export async function promote(ports: Ports, s: Snapshot, action: ActionOf<'promote'>): Promise<void> {
   const { server, store, record, pace, logger } = ports;
   const { generation, timeline } = stateOf(store);
   // Others do not rewind from a server that is not on the reserved timeline, so that etcd may hear of this meanwhile.
@@ -31,7 +26,8 @@ export async function promoteOnce(ports: Ports, s: Snapshot, isHarmless: () => P
   let found = await server.positions();
   if (found.inRecovery) {
     if (!(await holdsStart(ports, found))) return;
-    await Promise.all([remembered, isHarmless(), server.placePlaceholders(timeline)]);
+    const proof = action.isProved === true ? undefined : harmless(ports, action.settings);
+    await Promise.all([remembered, proof, server.placePlaceholders(timeline)]);
     await server.promote();
   }
   await remembered;

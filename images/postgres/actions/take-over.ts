@@ -2,12 +2,12 @@ import type { Comparison, Operation } from '../../../lib/coordinator/coordinator
 import { formatLsn, type Lsn, laterOf, lsn, parseLsn } from '../../../lib/shard/lsn.ts';
 import type { ClusterState, DeposedRef, PeerRef } from '../../../lib/shard/state.ts';
 import type { ActionOf, TakeoverTrigger } from '../action.ts';
-import { myRef, refOf, standbySettings } from '../facts.ts';
+import { heldStandbySettings, myRef, refOf } from '../facts.ts';
 import type { Ports } from '../ports.ts';
 import { dueTakeover } from '../rules/take-over.ts';
 import type { EtcdView, Snapshot } from '../snapshot.ts';
 import { committed, stateOf } from './commit.ts';
-import { harmless, promoteOnce } from './promote.ts';
+import { harmless } from './promote.ts';
 import { cutReceiver as cut, type Drained, drained, endReceivers } from './receiver.ts';
 
 /** K2 (§7.5). */
@@ -16,27 +16,31 @@ export function cutReceiver(ports: Ports): Promise<void> {
 }
 
 /**
- * K1 and K3 to K7 (§7.5). Ends without a change when the takeover is due no more, or there is still WAL to replay. What
- * fails after K4 goes on from the state.
+ * K1, K3 and K4 (§7.5), and the promotion that follows. Ends without a change when the takeover is due no more, or there is
+ * still WAL to replay.
  */
-export async function takeOver(ports: Ports, s: Snapshot, action: ActionOf<'take-over'>): Promise<void> {
+export async function takeOver(
+  ports: Ports,
+  s: Snapshot,
+  action: ActionOf<'take-over'>,
+): Promise<ActionOf<'promote'> | undefined> {
   const { store } = ports;
   const fresh: Snapshot = { ...s, etcd: await store.refresh() };
   const due = dueTakeover(fresh);
   const state = fresh.etcd.state?.value;
-  if (due === undefined || due.trigger !== action.trigger || state === undefined) return;
+  if (due === undefined || due.trigger !== action.trigger || state === undefined) return undefined;
   await endReceivers(ports);
   // K5 is proved meanwhile: a new connection takes as long as all the rest, and a standby can be harmless at any time.
-  const proof = harmless(ports, { ...standbySettings(fresh, undefined), ssn: [due.candidate], dumps: false });
-  proof.catch(() => {});
-  try {
-    const next = await declare(ports, fresh, state, due);
-    // Whoever was superseded in the meantime does not promote.
-    if (next?.generation === stateOf(store).generation) await promoteOnce(ports, fresh, () => proof);
-  } finally {
-    // Nothing of an action goes on after its end; whether the proof failed, the next one finds out.
-    await proof.catch(() => {});
-  }
+  const settings = heldStandbySettings(fresh, [due.candidate]);
+  const proof = harmless(ports, settings).then(
+    () => true,
+    () => false,
+  );
+  // Nothing of an action goes on after its end.
+  const next = await declare(ports, fresh, state, due).finally(() => proof);
+  // Whoever was superseded in the meantime does not promote.
+  if (next?.generation !== stateOf(store).generation) return undefined;
+  return { kind: 'promote', settings, isProved: await proof };
 }
 
 /** K3's test and K4. Undefined: not yet. */

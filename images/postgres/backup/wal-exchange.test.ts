@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from '../../../lib/eventually/eventually.ts';
 import { createWalExchange, type FetchWal } from './wal-exchange.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'manta-exchange-'));
@@ -51,7 +51,7 @@ it('restore_command: a failure of the target is beyond 125, which is not the end
 it('restore_command: one that waits ends when the exchange is closed, with no answer', async () => {
   const exchange = await exchangeOf(async () => true);
   const status = runCommand(exchange.restoreCommand);
-  while (!existsSync(wanted)) await sleep(5);
+  await eventually(() => existsSync(wanted));
   await exchange.close();
   expect(await status).toBe(200);
 });

@@ -6,13 +6,13 @@ import {
   asPrimary,
   canSyncTakeOver,
   hasFailedToPromote,
+  heldStandbySettings,
   isTerminating,
   isTooSoon,
   ssnOf,
-  standbySettings,
 } from '../facts.ts';
 import { hasLostData } from '../health.ts';
-import type { DirectoryView, Settings } from '../server.ts';
+import type { DirectoryView } from '../server.ts';
 import type { Snapshot } from '../snapshot.ts';
 
 /** §7.5, K5 to K7. */
@@ -26,11 +26,11 @@ export const finishPromotion: Rule = {
     const found = answered(s);
     const { process, directory, written } = s.server;
     if (process.kind === 'none')
-      return isPromotionDue(directory, state) && !isTerminating(s) ? startAgain(s) : undefined;
+      return isPromotionDue(directory, state) && !isTerminating(s) ? startAgain(s, state) : undefined;
     // Its settings tell a standby from a server in crash recovery; after a promotion they are replaced last.
     if (found === undefined || written?.role !== 'standby') return undefined;
     return found.inRecovery || found.timeline === state.timeline
-      ? { kind: 'promote', settings: heldStandby(s) }
+      ? { kind: 'promote', settings: heldStandbySettings(s, ssnOf(state)) }
       : undefined;
   },
 };
@@ -40,13 +40,7 @@ function isPromotionDue(directory: DirectoryView, state: ClusterState): boolean 
   return directory.kind === 'usable' && (directory.wasStandby || directory.timeline < state.timeline);
 }
 
-function startAgain(s: Snapshot): Action {
+function startAgain(s: Snapshot, state: ClusterState): Action {
   if (isTooSoon(s, 'start', [0, 1_000, 5_000, 30_000])) return { kind: 'wait', why: 'its server did not start' };
-  return { kind: 'start', settings: heldStandby(s) };
-}
-
-/** Receives from nobody, and will acknowledge with the new sync only. */
-function heldStandby(s: Snapshot): Settings {
-  const state = asPrimary(s);
-  return { ...standbySettings(s, undefined), ssn: state === undefined ? [] : ssnOf(state), dumps: false };
+  return { kind: 'start', settings: heldStandbySettings(s, ssnOf(state)) };
 }

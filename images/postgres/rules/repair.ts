@@ -1,7 +1,7 @@
 import type { Answer } from '../../../lib/shard/records.ts';
 import type { Action } from '../action.ts';
 import type { Rule } from '../decide.ts';
-import { answered, isBusy, isFrozen, NOBODY, primarySettings, standbySettings } from '../facts.ts';
+import { answered, heldStandbySettings, isBusy, isFrozen, NOBODY, primarySettings } from '../facts.ts';
 import type { Snapshot } from '../snapshot.ts';
 
 /** §13. */
@@ -57,6 +57,6 @@ function startHeld(s: Snapshot): Action {
   const isPrimary = !s.server.directory.wasStandby;
   return {
     kind: 'start',
-    settings: isPrimary ? primarySettings(s, wish) : { ...standbySettings(s, undefined), ssn: wish.ssn },
+    settings: isPrimary ? primarySettings(s, wish) : heldStandbySettings(s, wish.ssn),
   };
 }

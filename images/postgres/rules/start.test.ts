@@ -4,6 +4,12 @@ import { start } from './start.ts';
 
 const five = [1, 2, 3, 4, 5].map(n => NOW - n * 1_000);
 const loop: Difference = { process: 'crashed', server: { starts: five.toReversed(), crashedAt: NOW - 10 } };
+const handedOver: Difference = {
+  role: 'async',
+  process: 'down',
+  state: { cause: 'switchover' },
+  server: { starts: [NOW - 60_000] },
+};
 
 describe('a server that is down', () => {
   checkRule(start, [
@@ -35,12 +41,17 @@ describe('a server that is down', () => {
     ],
     [
       'lets its successor open first',
-      { role: 'async', process: 'down', state: { cause: 'switchover' }, evidence: { statusSince: NOW - 700 } },
+      { ...handedOver, evidence: { statusSince: NOW - 700 } },
       { kind: 'wait', why: /successor/ },
     ],
     [
       'does not wait for its successor for long',
-      { role: 'async', process: 'down', state: { cause: 'switchover' }, evidence: { statusSince: NOW - 900 } },
+      { ...handedOver, evidence: { statusSince: NOW - 900 } },
+      { kind: 'start' },
+    ],
+    [
+      'does not wait when it was another process that handed over',
+      { ...handedOver, server: { starts: [] }, evidence: { statusSince: NOW - 700 } },
       { kind: 'start' },
     ],
     [

@@ -55,8 +55,10 @@ function isHung(s: Snapshot): boolean {
 function hasJustHandedOver(s: Snapshot): boolean {
   const { statusGeneration, statusSince } = s.evidence;
   const state = s.etcd.state?.value;
-  const isSuccessor = state?.cause === 'switchover' && state.async.at(-1)?.id === s.me.id;
-  return isSuccessor && statusGeneration === state.generation && s.now - statusSince < SUCCESSOR_MS;
+  if (state?.cause !== 'switchover' || state.async.at(-1)?.id !== s.me.id) return false;
+  // A process that has run no server yet has handed nothing over.
+  const isMine = statusGeneration === state.generation && s.server.starts.length > 0;
+  return isMine && s.now - statusSince < SUCCESSOR_MS;
 }
 
 /** It was stopped because a receiver would not end: it comes up without any, and the takeover goes on or is undone (K2). */

@@ -209,10 +209,13 @@ export const mutations: readonly Mutation[] = [
   {
     ...nightly,
     name: 'H10',
-    why: 'a primary that hangs keeps its role',
+    why: 'a primary that hangs keeps its role, and its server is not ended either',
     breaks: ['S11'],
     scenario: scenarios.primaryHangs,
-    rules: [{ name: 'abdicate', why: 'never', decide: () => undefined }],
+    rules: [
+      { name: 'abdicate', why: 'never', decide: () => undefined },
+      { ...start, decide: s => (s.server.process.kind === 'up' ? undefined : start.decide(s)) },
+    ],
   },
   {
     ...nightly,

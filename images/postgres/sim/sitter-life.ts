@@ -139,11 +139,13 @@ export function startSitter(deps: SitterDeps): SitterLife {
     isPoked = false;
   }
 
-  async function perform(snapshot: Snapshot, action: Action): Promise<boolean> {
+  async function perform(snapshot: Snapshot, { rule, action }: Decision): Promise<boolean> {
     try {
-      await act(ports, snapshot, action, table);
+      const next = await act(ports, snapshot, action, table);
       if (!JOBS.has(action.kind)) failures.succeeded(action.kind);
-      return true;
+      if (next === undefined) return true;
+      deps.decided({ rule, action: next });
+      return perform(snapshot, { rule, action: next });
     } catch (error) {
       failures.failed(action.kind, error);
       deps.failed(action, error);
@@ -177,7 +179,7 @@ export function startSitter(deps: SitterDeps): SitterLife {
         continue;
       }
       const name = `${decision.rule} ${decision.action.kind}`;
-      const isFine = await perform(snapshot, decision.action);
+      const isFine = await perform(snapshot, decision);
       if (!isFine || name === before) await sleep(AGAIN_MS);
       if (!isFine) await rest(times.loopMs);
       before = name;
