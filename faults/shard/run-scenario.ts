@@ -54,20 +54,23 @@ export async function runScenario(rig: Rig, scenario: Scenario, options: RunOpti
           await runRound(rig, scenario, { loader, number: result.runs, problems: result.problems, options }),
         );
       result.generations = (await rig.state()).generation - first;
-    } finally {
-      await rig.shard.network?.healAll();
-      const found = await rig.check(loader);
-      verdict = found.line;
-      result.lost = found.lost;
-      if (scenario.mustLose === undefined) result.problems.push(...found.violations);
-      else if (found.lost === 0) result.problems.push('nothing is missing: the harness is too weak');
+    } catch (error) {
+      result.problems.push(messageOf(error));
     }
+    await rig.shard.network?.healAll();
+    const found = await rig.check(loader);
+    verdict = found.line;
+    result.lost = found.lost;
+    if (scenario.mustLose === undefined) result.problems.push(...found.violations);
+    else if (found.lost === 0) result.problems.push('nothing is missing: the harness is too weak');
   } catch (error) {
-    result.problems.push(error instanceof Error ? error.message : String(error));
+    result.problems.push(messageOf(error));
   }
   result.problems.push(...missedGoals(scenario, result.gaps, options.slack ?? 1));
   return { ...result, verdict };
 }
+
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
 async function unavailability(rig: Rig, scenario: Scenario): Promise<string | undefined> {
   if (scenario.needsNetwork === true && rig.shard.network === undefined) {
