@@ -192,7 +192,8 @@ it('WAL that was gone before it was archived is a gap, and the archive begins an
   const before = await backUp(p, target);
   await based(target);
   await before.stop();
-  await p.sql.query(`SELECT pg_drop_replication_slot('wal_archive')`);
+  // The receiver has ended, but its sender on the server may hold the slot a moment longer.
+  await eventually(() => p.sql.query(`SELECT pg_drop_replication_slot('wal_archive')`), 15_000);
   for (let n = 2; n < 6; n += 1) {
     await p.sql.query(`INSERT INTO kept VALUES (${n})`);
     await p.sql.query('SELECT pg_switch_wal()');
