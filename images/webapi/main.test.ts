@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { generateKeyPairSync } from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -8,11 +9,13 @@ import { pino } from 'pino';
 import { authMigrations } from '../../lib/auth/migrations.ts';
 import { createEtcdCoordinator } from '../../lib/coordinator/etcd.ts';
 import type { ConnectionTarget } from '../../lib/database/pool.ts';
-import { createTestDatabases, type TestDatabases } from '../../lib/database/testing.ts';
+import { dropDatabase, prepareDatabases } from '../../lib/database/prepare.ts';
+import { createTestDatabases, type TestDatabases, testServer } from '../../lib/database/testing.ts';
 import { createTestProxy } from '../../lib/database/testing-proxy.ts';
 import { startEtcdCluster } from '../../lib/etcd-process/etcd-cluster.ts';
 import { eventually } from '../../lib/eventually/eventually.ts';
 import { systemClock } from '../../lib/lifecycle/clock.ts';
+import { createTokenSigner } from '../../lib/region-token/region-token.ts';
 import { aPeer, aState, testKeys } from '../../lib/shard/testing.ts';
 import { openRaw } from './testing/client.ts';
 
@@ -34,6 +37,12 @@ afterAll(async () => {
 function addressOf(target: ConnectionTarget): object {
   const { host, port, database } = target();
   return { host, port, database };
+}
+
+/** With the key that the last configuration named. */
+function signerOf(kid: string) {
+  const privateKey = createPrivateKey(readFileSync(join(dir, `${kid}.pem`)));
+  return createTokenSigner({ region: 'test', subject: 'operator/1', kid, privateKey, clock: systemClock });
 }
 
 async function writeConfig(name: string, places: Places): Promise<string> {
@@ -104,6 +113,56 @@ test('the program serves pings, ends in order at SIGTERM, and logs no secret', a
   expect(program.log()).not.toContain(String(databases.control().password));
   expect(program.log()).not.toContain('PRIVATE');
 });
+
+test('the program brings its tables about, asks for a slot map meanwhile, and ends in order while it waits', async () => {
+  const prefix = `test_${randomBytes(6).toString('hex')}`;
+  const names = [`${prefix}_index`, `${prefix}_control`] as const;
+  const superuser = () => ({ ...testServer(), database: 'postgres' });
+  const passwords = { manta_migrate: 'test-migrate', manta_webapi: 'test-webapi' };
+  await prepareDatabases(superuser, { databases: names, passwords });
+  try {
+    const migratePasswordFile = join(dir, 'migrate-password');
+    await writeFile(migratePasswordFile, 'wrong');
+    const [shard, control] = names.map(database => ({
+      ...addressOf(databases.control),
+      database,
+      migratePasswordFile,
+    }));
+    const file = await writeConfig('empty', { databases: { shards: [{ shard: 1, ...shard }], control } });
+
+    const waiting = spawn(process.execPath, [resolve(import.meta.dirname, 'main.ts'), file]);
+    child = waiting;
+    const ended = once(waiting, 'exit');
+    let log = '';
+    waiting.stdout.on('data', chunk => {
+      log += chunk;
+    });
+    await eventually(() => expect(log).toContain('migration is tried again'), 60_000);
+    waiting.kill('SIGTERM');
+    expect(await ended).toEqual([0, null]);
+
+    await writeFile(migratePasswordFile, passwords.manta_migrate);
+    const program = await start(file);
+    await eventually(() => expect(program.log()).toContain('the region has no ring yet'), 60_000);
+    expect((await fetch(new URL('/readyz', program.internalUrl))).status).toBe(503);
+    const path = '/internal/v1/ring';
+    const token = signerOf('k1').sign({ audience: 'webapi', operation: 'admin', path });
+    const made = await fetch(new URL(path, program.internalUrl), {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ shards: [1] }),
+    });
+    expect(made.status).toBe(201);
+    await eventually(async () => {
+      expect((await fetch(new URL('/readyz', program.internalUrl))).status).toBe(200);
+    }, 60_000);
+    program.stop();
+    expect(await program.exited).toEqual([0, null]);
+  } finally {
+    child?.kill('SIGKILL');
+    for (const name of names) await dropDatabase(superuser, name);
+  }
+}, 180_000);
 
 test('the program finds the primaries of its databases through etcd, and follows them', async () => {
   const logger = pino({ level: 'silent' });

@@ -1,4 +1,4 @@
-import { programConfigSchema } from './program-config.ts';
+import { parseProgramConfig, programConfigSchema } from './program-config.ts';
 
 const fixed = { host: 'pg', database: 'index' };
 const nameservice = { endpoints: ['https://etcd-0:2379', 'https://etcd-1:2379'] };
@@ -42,4 +42,17 @@ describe('the configuration of webapi', () => {
     expect(check(places, { nameservice: { ...nameservice, root: '/manta/' } })).toHaveLength(1);
     expect(check(places, { nameservice: { ...nameservice, username: 'resolver' } })).toHaveLength(1);
   });
+});
+
+test('the name of the pod is the name of the server, unless the file has another', () => {
+  const file = (webapi: object) => ({
+    webapi: { region: 'test', ...webapi },
+    databases: { shards: [{ shard: 1, ...fixed }], control: fixed, passwordFile: '/password' },
+    regionKey: { kid: 'k1', privateKeyFile: '/k1.pem', publicKeyFiles: {} },
+  });
+  const nameOf = (webapi: object, env: Record<string, string>) =>
+    parseProgramConfig(file(webapi), env).webapi.serverName;
+  expect(nameOf({}, { POD_NAME: 'webapi-7c9d8' })).toBe('webapi-7c9d8');
+  expect(nameOf({ serverName: 'mine' }, { POD_NAME: 'webapi-7c9d8' })).toBe('mine');
+  expect(nameOf({}, {})).toBe('webapi');
 });

@@ -11,6 +11,10 @@ const database = z.strictObject({
   host: z.string().min(1).optional(),
   port: z.int().min(1).max(65_535).default(5432),
   database: z.string().min(1),
+  /** Holds the password of `user` on this server, where servers differ in it; re-read for every new connection. */
+  passwordFile: z.string().min(1).optional(),
+  /** Holds the password of `migrateUser`. Absent: somebody else brings the tables about. */
+  migratePasswordFile: z.string().min(1).optional(),
 });
 
 const schema = z.strictObject({
@@ -25,6 +29,8 @@ const schema = z.strictObject({
     /** `shard`: which of the shards it is on; needed where it has no host of its own. */
     control: database.extend({ shard: z.int().positive().optional() }),
     user: z.string().min(1).default('manta_webapi'),
+    /** The role that brings tables and functions about when the program starts. */
+    migrateUser: z.string().min(1).default('manta_migrate'),
     /** Holds the password; re-read for every new connection. */
     passwordFile: z.string().min(1),
   }),
@@ -54,3 +60,14 @@ export const programConfigSchema = schema.superRefine(({ databases, nameservice 
 
 /** The checked configuration. */
 export type ProgramConfig = z.infer<typeof programConfigSchema>;
+
+/**
+ * Parses a configuration file's content. What differs from pod to pod may stand in the environment instead, as the downward
+ * API puts it: `POD_NAME` for `webapi.serverName`.
+ */
+export function parseProgramConfig(file: unknown, env: Readonly<Record<string, string | undefined>>): ProgramConfig {
+  const { POD_NAME: serverName } = env;
+  if (serverName === undefined || serverName === '') return programConfigSchema.parse(file);
+  const named = z.looseObject({ webapi: z.looseObject({}) }).parse(file);
+  return programConfigSchema.parse({ ...named, webapi: { serverName, ...named.webapi } });
+}

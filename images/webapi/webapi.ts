@@ -12,6 +12,7 @@ import type { Authenticator } from './auth/types.ts';
 import type { WebapiConfig } from './config.ts';
 import { createAdminRouter } from './internal/admin.ts';
 import { createHeartbeatRouter } from './internal/heartbeat.ts';
+import { createRingRouter, type RingAdmin } from './internal/ring.ts';
 import { createRequestMetrics } from './metrics.ts';
 import { createPipeline } from './pipeline.ts';
 import { createResponder } from './respond.ts';
@@ -28,6 +29,8 @@ export interface WebapiDeps {
   readonly accountAdmin: AccountAdmin;
   readonly authenticator: Authenticator;
   readonly transfers: Transfers;
+  /** Absent where whoever composes the region makes the slot map itself. */
+  readonly ring?: RingAdmin;
   /** For tokens that storage nodes are given. */
   readonly signer: TokenSigner;
   /** For tokens whose audience is `webapi`. */
@@ -68,6 +71,7 @@ export function createWebapi(deps: WebapiDeps, config: WebapiConfig): Webapi {
       registry,
       isReady: () => isServing && deps.metadata.isAvailable() && deps.accounts.isAvailable(),
       routers: [
+        ...(deps.ring === undefined ? [] : [['/internal/v1', createRingRouter({ ...deps, ring: deps.ring })] as const]),
         ['/internal/v1', createHeartbeatRouter(deps)],
         ['/', createAdminRouter({ admin: deps.accountAdmin, tokens: deps.verifier, logger })],
       ],

@@ -175,6 +175,21 @@ describe('what an operator sets', () => {
     expect((await beat(heartbeat)).body).toMatchObject({ writes: 'disabled', lifecycle: 'draining' });
   });
 
+  it('can be asked for, with what the nodes last said', async () => {
+    const heartbeat = aHeartbeat({ availBytes: 77 });
+    await beat(heartbeat);
+    const path = '/internal/v1/storage';
+    const list = async (operation: string) => {
+      const token = signer.sign({ audience: 'webapi', operation, path });
+      return request(url + path, { headers: { authorization: `Bearer ${token}` } });
+    };
+    const { body } = await list('admin');
+    expect(await body.json()).toContainEqual(
+      expect.objectContaining({ storageId: heartbeat.storageId, availBytes: 77, writes: 'enabled' }),
+    );
+    expect((await list('heartbeat')).statusCode).toBe(403);
+  });
+
   it('needs an admin token, a known node and known words', async () => {
     const { storageId } = aHeartbeat();
     expect((await set(storageId, { writes: 'disabled' }, 'heartbeat')).status).toBe(403);

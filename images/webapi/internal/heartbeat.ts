@@ -34,7 +34,7 @@ const changeSchema = z.strictObject({
 
 /**
  * What storage nodes and their operator say to webapi (metadata.md §14.3), mounted at `/internal/v1`: `POST /heartbeat`
- * with a node token of the node it speaks for, `PUT /storage/:storageId` with an `admin` token.
+ * with a node token of the node it speaks for, `GET /storage` and `PUT /storage/:storageId` with an `admin` token.
  */
 export function createHeartbeatRouter(deps: {
   readonly storageNodes: StorageNodes;
@@ -71,6 +71,11 @@ export function createHeartbeatRouter(deps: {
           ...(isHalfSpent(claims, deps.clock) ? { token: signNodeToken(deps.signer, heartbeat.storageId) } : {}),
         });
     }
+  });
+
+  router.get('/storage', async (request, response) => {
+    deps.verifier.verify(request.headers.authorization, { operation: 'admin', path: pathOf(request) });
+    response.json(await deps.storageNodes.list());
   });
 
   router.put('/storage/:storageId', async (request, response) => {
