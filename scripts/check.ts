@@ -1,10 +1,11 @@
 import { spawnSync } from 'node:child_process';
 
-/** `npm run check`: types, lint and format, the one-way import rule. Runs all of them, then fails if any did. */
+/** `npm run check`: types, lint and format, the one-way import rule, generated files. Runs all, then fails if any did. */
 const checks: ReadonlyArray<readonly [string, readonly string[]]> = [
   ['types', ['node_modules/typescript/bin/tsc', '-p', '.']],
   ['lint and format', ['node_modules/@biomejs/biome/bin/biome', 'check', '--error-on-warnings', '.']],
   ['imports', ['scripts/imports.ts']],
+  ['generated files', ['scripts/generate.ts', '--check']],
 ];
 
 let failed = 0;
