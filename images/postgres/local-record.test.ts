@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openLocalRecord } from './local-record.ts';
@@ -56,4 +56,14 @@ test.each(['', 'null', '{"v":1}', '{"v":2,"shard":1}'])('a file that is not a re
 test("another peer's volume is refused", async () => {
   await openLocalRecord(path(), owner);
   await expect(openLocalRecord(path(), { ...owner, id: 'pg-1-1' })).rejects.toMatchObject({ code: 'VolumeMismatch' });
+});
+
+test('what is there already is not written again', async () => {
+  const record = await openLocalRecord(path(), owner);
+  await record.save({ incarnation: 'i1', promotedTimelines: [{ generation: 2, timeline: 2 }] });
+  const { ino } = await stat(path());
+  await record.save({ promotedTimelines: [{ generation: 2, timeline: 2 }] });
+  expect((await stat(path())).ino).toBe(ino);
+  await record.save({ systemId: '7' });
+  expect((await stat(path())).ino).not.toBe(ino);
 });

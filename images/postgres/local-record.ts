@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { codeOf, MantaError } from '../../lib/errors/manta-error.ts';
 import { type HighWater, highWaterSchema } from '../../lib/shard/records.ts';
@@ -63,6 +64,7 @@ export async function openLocalRecord(
         .catch(() => {})
         .then(async () => {
           const next = merged(current, change);
+          if (isDeepStrictEqual(next, current)) return;
           await write(next);
           current = next;
         });

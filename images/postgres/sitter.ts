@@ -42,7 +42,7 @@ export interface Sitter {
 const SAME_AGAIN_MS = 10;
 
 /** Between two looks at what is a matter of milliseconds, and shows itself by nothing but a look. */
-const BRIEFLY_MS = 15;
+const BRIEFLY_MS = 5;
 
 /** Whether what is waited for is a matter of milliseconds. */
 export function isBrief(decision: Decision | undefined): boolean {

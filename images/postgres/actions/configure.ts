@@ -1,7 +1,8 @@
 import { MantaError } from '../../../lib/errors/manta-error.ts';
-import type { ActionOf } from '../action.ts';
+import type { Action, ActionOf } from '../action.ts';
 import { asPrimary } from '../facts.ts';
 import type { Ports } from '../ports.ts';
+import { nextOfHandover } from '../rules/finish-handover.ts';
 import type { Snapshot } from '../snapshot.ts';
 import { stateOf } from './commit.ts';
 import { putInForce } from './in-force.ts';
@@ -25,13 +26,18 @@ export async function closeGate(ports: Ports, _: Snapshot, action: ActionOf<'clo
   await endClients(ports);
 }
 
-/** W4 (§7.6): transactions get a moment. The stop that follows ends everybody. */
-export async function drainClients(ports: Ports, s: Snapshot, action: ActionOf<'drain-clients'>): Promise<void> {
-  const { server, pace } = ports;
+/** W4 (§7.6): transactions get a moment. The stop that follows at once ends everybody. */
+export async function drainClients(
+  ports: Ports,
+  s: Snapshot,
+  action: ActionOf<'drain-clients'>,
+): Promise<Action | undefined> {
+  const { server, store, pace } = ports;
   await server.writeSettings(action.settings);
   await server.reload();
   const began = pace.now();
   while (pace.now() - began < s.times.drainMs && (await server.openTransactions()) > 0) await pace.sleep(POLL_MS);
+  return nextOfHandover({ ...s, etcd: store.view() }, true);
 }
 
 /** Twice, because a backend that was being forked at the reload may still have been let in. */
@@ -51,11 +57,14 @@ async function endClients({ server, pace }: Ports): Promise<void> {
 export async function open(ports: Ports, s: Snapshot, action: ActionOf<'open'>): Promise<void> {
   const { server, store, pace, logger } = ports;
   // They wait for the sync like any write, which may be lost just then: the loop has to go on.
-  const creation = server.createDatabases(action.settings.databases).then(() => true);
-  const isDone = await Promise.race([creation, pace.sleep(s.times.actionMs).then(() => false)]);
-  if (!isDone) throw new MantaError('NotCaughtUp', 'the databases are not confirmed yet');
+  const proof = store.refresh();
+  proof.catch(() => {});
+  const creation = server.createDatabases(action.settings.databases);
+  const haveCome = await Promise.race([creation, pace.sleep(s.times.actionMs).then(() => undefined)]);
+  if (haveCome === undefined) throw new MantaError('NotCaughtUp', 'the databases are not confirmed yet');
   const generation = s.etcd.state?.value.generation;
-  const view = await store.refresh();
+  // A proof from before they were made is old.
+  const view = await (haveCome ? store.refresh() : proof);
   if (asPrimary({ ...s, etcd: view })?.generation !== generation) return;
   await putInForce(ports, action.settings);
   await server.tryLogin();

@@ -1,5 +1,6 @@
 import { MantaError } from '../../../lib/errors/manta-error.ts';
 import { formatLsn, lsn, parseLsn } from '../../../lib/shard/lsn.ts';
+import type { ClusterState } from '../../../lib/shard/state.ts';
 import type { ActionOf } from '../action.ts';
 import { PROMOTE_ATTEMPT_MS, primarySettings, sameNames, sameSettings, ssnOf } from '../facts.ts';
 import type { Ports } from '../ports.ts';
@@ -21,7 +22,7 @@ export async function promote(ports: Ports, s: Snapshot, action: ActionOf<'promo
   const { generation, timeline } = stateOf(store);
   // Others do not rewind from a server that is not on the reserved timeline, so that etcd may hear of this meanwhile.
   if (record.rewindable) void record.set({ rewindable: false }).catch(() => {});
-  const remembered = remember(ports, s);
+  const remembered = remember(ports, stateOf(store), s);
   remembered.catch(() => {});
   let found = await server.positions();
   if (found.inRecovery) {
@@ -49,12 +50,12 @@ export async function promote(ports: Ports, s: Snapshot, action: ActionOf<'promo
 }
 
 /** On the volume: that this timeline is this peer's, and what the state is. */
-function remember({ local, store }: Ports, s: Snapshot): Promise<void> {
-  const { generation, timeline } = stateOf(store);
+export function remember({ local }: Ports, state: ClusterState, s: Snapshot): Promise<void> {
+  const { generation, timeline } = state;
   const { promotedTimelines } = local.current();
   const isKnown = promotedTimelines.some(past => past.generation === generation);
   return local.save({
-    highWater: highWaterIn(stateOf(store), local.current().highWater, s),
+    highWater: highWaterIn(state, local.current().highWater, s),
     ...(isKnown ? {} : { promotedTimelines: [...promotedTimelines, { generation, timeline }] }),
   });
 }

@@ -15,14 +15,13 @@ export interface Drained {
 }
 
 /**
- * K2 (replication.md §7.5). Afterwards no process of this server is, or can become, an authenticated client of the primary:
- * whoever reads the password file from now on finds nothing, and whoever had read it before was listed and has ended.
- * Throws MantaError `ReceiverStuck` when one does not end; the password stays away.
+ * K2 (replication.md §7.5), steps 1 and 2. Afterwards no process of this server is, or can become, an authenticated client
+ * of the primary: whoever reads the password file from now on finds nothing, and whoever had read it before was listed and
+ * has ended. Throws MantaError `ReceiverStuck` when one does not end; the password stays away.
  */
 export async function cutReceiver(ports: Ports): Promise<void> {
   await ports.server.writeReceiverPassword('empty');
   await endReceivers(ports);
-  await stopAsking(ports);
 }
 
 /** Step 2 of the cut. The password must be away already. */
@@ -42,7 +41,7 @@ export async function endReceivers(ports: Ports): Promise<void> {
 }
 
 /** Step 3, tidiness: without a connection string nobody goes on asking in vain. */
-async function stopAsking({ server }: Ports): Promise<void> {
+export async function stopAsking({ server }: Ports): Promise<void> {
   const { written } = await server.observe();
   if (written === undefined || written.upstream === undefined) return;
   await server.writeSettings({ ...written, upstream: undefined });

@@ -1,6 +1,6 @@
-import { aSnapshot, END } from '../testing/a-snapshot.ts';
+import { aRef, aSnapshot, END } from '../testing/a-snapshot.ts';
 import { createRecorder } from '../testing/recorder.ts';
-import { abdicate, handOff } from './status.ts';
+import { abdicate, handOff, setStatus } from './status.ts';
 
 it('a primary abdicates only after the proof that nothing of its server is left', async () => {
   const snapshot = aSnapshot({ process: 'remains' });
@@ -34,4 +34,25 @@ it.each([
   const { ports, calls } = createRecorder(snapshot);
   await expect(handOff(ports, snapshot)).rejects.toMatchObject({ code: 'PostgresOffline' });
   expect(calls).toEqual([]);
+});
+
+it('a hand-over goes on to the drain as soon as it is announced', async () => {
+  const snapshot = aSnapshot();
+  const { ports, calls } = createRecorder(snapshot);
+  const next = await setStatus(ports, snapshot, { kind: 'set-status', status: 'handoff' });
+  expect(next).toMatchObject({ kind: 'drain-clients', settings: { gate: 'closed', readOnly: true, ssn: ['pg-1-1'] } });
+  expect(calls).toEqual(['record.set {"status":"handoff","statusGeneration":4}']);
+});
+
+it.each([
+  ['another status', 'active', aSnapshot()],
+  ['a shard that was frozen meanwhile', 'handoff', aSnapshot({ isFrozen: true })],
+  [
+    'a peer that is the primary no more',
+    'handoff',
+    aSnapshot({ state: { primary: aRef(1), sync: aRef(2), async: [] } }),
+  ],
+] as const)('nothing follows %s', async (_, status, now) => {
+  const { ports } = createRecorder(now);
+  expect(await setStatus(ports, aSnapshot(), { kind: 'set-status', status })).toBeUndefined();
 });

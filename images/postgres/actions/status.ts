@@ -1,12 +1,18 @@
 import { MantaError } from '../../../lib/errors/manta-error.ts';
 import { formatLsn } from '../../../lib/shard/lsn.ts';
-import type { ActionOf } from '../action.ts';
+import type { Action, ActionOf } from '../action.ts';
 import type { Ports } from '../ports.ts';
+import { nextOfHandover } from '../rules/finish-handover.ts';
 import type { Snapshot } from '../snapshot.ts';
 
-/** What my record says of my role. */
-export function setStatus({ record }: Ports, s: Snapshot, action: ActionOf<'set-status'>): Promise<void> {
-  return record.set({ status: action.status, statusGeneration: s.etcd.state?.value.generation ?? 0 });
+/** What my record says of my role. Once new work waits for a hand-over, it goes on at once. */
+export async function setStatus(
+  { record, store }: Ports,
+  s: Snapshot,
+  { status }: ActionOf<'set-status'>,
+): Promise<Action | undefined> {
+  await record.set({ status, statusGeneration: s.etcd.state?.value.generation ?? 0 });
+  return status === 'handoff' ? nextOfHandover({ ...s, etcd: store.view() }) : undefined;
 }
 
 /** W6 (§7.6): only a server that ended in order, and whose end is known, is handed over. */

@@ -1,9 +1,8 @@
 import type { PeerRecord } from '../../../lib/shard/records.ts';
 import type { TakeoverTrigger } from '../action.ts';
-import { aSnapshot, type Difference, END, end } from '../testing/a-snapshot.ts';
+import { aRef, aSnapshot, type Difference, END, end } from '../testing/a-snapshot.ts';
 import { createRecorder } from '../testing/recorder.ts';
-import { cutReceiver } from './receiver.ts';
-import { takeOver } from './take-over.ts';
+import { cutReceiver, takeOver } from './take-over.ts';
 
 const key = '/manta/shards/1/peers/pg-1-0';
 const action = (trigger: TakeoverTrigger) => ({ kind: 'take-over', trigger, candidate: 'pg-1-2' }) as const;
@@ -14,17 +13,19 @@ const by = (record: Partial<PeerRecord>) => scene({ records: { 'pg-1-0': record 
 describe('K2', () => {
   const snapshot = aSnapshot({ role: 'sync', primary: 'gone' });
 
-  it('takes the password away first, only then lists and ends the receivers, and last stops asking', async () => {
+  const done = ['server.writeReceiverPassword empty', 'server.receivers', 'server.terminate 77', 'server.receivers'];
+
+  it('takes the password away first, only then lists and ends the receivers, and the takeover follows', async () => {
     const { ports, calls } = createRecorder(snapshot);
-    await cutReceiver(ports);
-    expect(calls).toEqual([
-      'server.writeReceiverPassword empty',
-      'server.receivers',
-      'server.terminate 77',
-      'server.receivers',
-      'server.writeSettings ssn=pg-1-2 gate=closed upstream=nobody',
-      'server.reload',
-    ]);
+    expect(await cutReceiver(ports, snapshot)).toEqual(action('T-a'));
+    expect(calls).toEqual(done);
+  });
+
+  it('stops asking where the takeover is due no more', async () => {
+    const frozen = aSnapshot({ role: 'sync', primary: 'gone', isFrozen: true });
+    const { ports, calls } = createRecorder(frozen);
+    expect(await cutReceiver(ports, snapshot)).toBeUndefined();
+    expect(calls).toEqual([...done, 'server.writeSettings ssn=pg-1-2 gate=closed upstream=nobody', 'server.reload']);
   });
 
   it('does not wait for receivers that come later: they have no password', async () => {
@@ -32,7 +33,7 @@ describe('K2', () => {
     world.onCall = call => {
       if (call === 'server.terminate 77') world.receivers = [{ pid: 78, startedAt: 'later' }];
     };
-    await expect(cutReceiver(ports)).resolves.toBeUndefined();
+    await expect(cutReceiver(ports, snapshot)).resolves.toEqual(action('T-a'));
   });
 
   it('waits for the process, not for its number', async () => {
@@ -41,13 +42,13 @@ describe('K2', () => {
     world.onCall = call => {
       if (call === 'server.terminate 77') world.receivers = [{ pid: 77, startedAt: 'anew' }];
     };
-    await expect(cutReceiver(ports)).resolves.toBeUndefined();
+    await expect(cutReceiver(ports, snapshot)).resolves.toEqual(action('T-a'));
   });
 
   it('fails when one does not end, with the password away', async () => {
     const { ports, calls, world } = createRecorder(snapshot);
     world.receiversEnd = false;
-    await expect(cutReceiver(ports)).rejects.toMatchObject({ code: 'ReceiverStuck' });
+    await expect(cutReceiver(ports, snapshot)).rejects.toMatchObject({ code: 'ReceiverStuck' });
     expect(calls).not.toContain('server.writeReceiverPassword current');
   });
 });
@@ -67,6 +68,7 @@ describe('K1, K3 and K4', () => {
       'server.resumeReplay',
       'server.positions',
       'store.writeState 5',
+      'local.save highWater,promotedTimelines',
       'store.refresh',
     ]);
     expect(written[0]?.next).toMatchObject({
@@ -157,20 +159,29 @@ describe('K1, K3 and K4', () => {
     expect(written).toEqual([]);
   });
 
-  it('do nothing when a fresh read takes the reason away', async () => {
-    const snapshot = by({ status: 'abdicating' });
-    const { ports, calls, world } = createRecorder(snapshot);
-    world.fresh = scene({}).etcd;
-    await takeOver(ports, snapshot, action('T-b'));
-    expect(calls).toEqual(['store.refresh']);
+  it.each([
+    ['a fresh read takes the reason away', by({ status: 'abdicating' }), scene({}), 'T-b'],
+    ['the shard was frozen meanwhile', scene({ primary: 'gone' }), scene({ primary: 'gone', isFrozen: true }), 'T-a'],
+    [
+      'somebody else would be the next sync',
+      scene({ primary: 'gone' }),
+      scene({ primary: 'gone', state: { async: [aRef(3)] } }),
+      'T-a',
+    ],
+  ] as const)('declare nothing when %s', async (_, snapshot, fresh, trigger) => {
+    const { ports, written, calls, world } = createRecorder(snapshot);
+    world.fresh = fresh.etcd;
+    expect(await takeOver(ports, snapshot, action(trigger))).toBeUndefined();
+    expect(written).toEqual([]);
+    expect(calls).not.toContainEqual(expect.stringContaining('local.save'));
   });
 
-  it('do nothing when the shard was frozen meanwhile', async () => {
+  it('remember on the volume only what etcd has taken', async () => {
     const snapshot = scene({ primary: 'gone' });
     const { ports, calls, world } = createRecorder(snapshot);
-    world.fresh = scene({ primary: 'gone', isFrozen: true }).etcd;
-    await takeOver(ports, snapshot, action('T-a'));
-    expect(calls).toEqual(['store.refresh']);
+    world.outcome = { kind: 'conflict' };
+    await expect(takeOver(ports, snapshot, action('T-a'))).rejects.toMatchObject({ code: 'StateConflict' });
+    expect(calls).not.toContainEqual(expect.stringContaining('local.save'));
   });
 
   it('ask the WAL when replay stands still, and wait while it has a record (H3)', async () => {

@@ -7,12 +7,16 @@ import type { Ports } from '../ports.ts';
 import { dueTakeover } from '../rules/take-over.ts';
 import type { EtcdView, Snapshot } from '../snapshot.ts';
 import { committed, stateOf } from './commit.ts';
-import { harmless } from './promote.ts';
-import { cutReceiver as cut, type Drained, drained, endReceivers } from './receiver.ts';
+import { harmless, remember } from './promote.ts';
+import { cutReceiver as cut, type Drained, drained, endReceivers, stopAsking } from './receiver.ts';
 
-/** K2 (§7.5). */
-export function cutReceiver(ports: Ports): Promise<void> {
-  return cut(ports);
+/** K2 (§7.5). The takeover follows at once; its settings name no upstream either. */
+export async function cutReceiver(ports: Ports, s: Snapshot): Promise<ActionOf<'take-over'> | undefined> {
+  await cut(ports);
+  const due = dueTakeover({ ...s, etcd: ports.store.view() });
+  if (due !== undefined) return { kind: 'take-over', ...due };
+  await stopAsking(ports);
+  return undefined;
 }
 
 /**
@@ -24,40 +28,41 @@ export async function takeOver(
   s: Snapshot,
   action: ActionOf<'take-over'>,
 ): Promise<ActionOf<'promote'> | undefined> {
-  const { store } = ports;
-  const fresh: Snapshot = { ...s, etcd: await store.refresh() };
-  const due = dueTakeover(fresh);
-  const state = fresh.etcd.state?.value;
-  if (due === undefined || due.trigger !== action.trigger || state === undefined) return undefined;
-  await endReceivers(ports);
   // K5 is proved meanwhile: a new connection takes as long as all the rest, and a standby can be harmless at any time.
-  const settings = heldStandbySettings(fresh, [due.candidate]);
+  const settings = heldStandbySettings(s, [action.candidate]);
   const proof = harmless(ports, settings).then(
     () => true,
     () => false,
   );
   // Nothing of an action goes on after its end.
-  const next = await declare(ports, fresh, state, due).finally(() => proof);
+  const next = await declare(ports, s, action).finally(() => proof);
   // Whoever was superseded in the meantime does not promote.
-  if (next?.generation !== stateOf(store).generation) return undefined;
+  if (next?.generation !== stateOf(ports.store).generation) return undefined;
   return { kind: 'promote', settings, isProved: await proof };
 }
 
-/** K3's test and K4. Undefined: not yet. */
+/** K1, step 2 of the cut once more, K3's test and K4. Undefined: not yet, or not any more. */
 async function declare(
   ports: Ports,
-  fresh: Snapshot,
-  state: ClusterState,
-  { trigger, candidate }: { readonly trigger: TakeoverTrigger; readonly candidate: string },
+  s: Snapshot,
+  { trigger, candidate }: ActionOf<'take-over'>,
 ): Promise<ClusterState | undefined> {
   const { store, logger } = ports;
+  const [etcd] = await Promise.all([store.refresh(), endReceivers(ports)]);
+  const fresh: Snapshot = { ...s, etcd };
+  const due = dueTakeover(fresh);
+  const state = fresh.etcd.state?.value;
+  if (due?.trigger !== trigger || due.candidate !== candidate || state === undefined) return undefined;
   const end = await drained(ports);
   const handedOffAt = handedOver(fresh, state, trigger);
   // What was handed over has to be here to its end: its former owner follows without a rewind.
   if (end === undefined || end.position < laterOf(parseLsn(state.initWal), handedOffAt ?? lsn(0n))) return undefined;
   const next = successorState(fresh, state, candidate, end, handedOffAt !== undefined);
   const { compare, operations } = conditions(fresh.etcd, state, trigger, ports);
-  await committed(store, await store.writeState(next, { compare, operations }));
+  const outcome = await store.writeState(next, { compare, operations });
+  // For the promotion, which sees to it itself where this fails.
+  const remembered = outcome.kind === 'committed' ? remember(ports, next, s).catch(() => {}) : undefined;
+  await committed(store, outcome).finally(() => remembered);
   logger.info({ generation: next.generation, cause: next.cause, initWal: next.initWal }, 'taken over');
   return next;
 }

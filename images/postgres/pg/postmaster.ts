@@ -137,10 +137,9 @@ export function createPostmaster(deps: PostmasterDeps, config: PostmasterConfig)
   }
 
   /** To the postmaster while there is one; else to each process. */
-  function signalServer(name: NodeJS.Signals, all: readonly number[]) {
+  function signalServer(name: NodeJS.Signals) {
     const recorded = child?.pid;
-    if (recorded !== undefined) sendSignal(recorded, name);
-    else for (const pid of all) sendSignal(pid, name);
+    for (const pid of recorded === undefined ? serverProcesses(config.root) : [recorded]) sendSignal(pid, name);
   }
 
   async function goneWithin(withinMs: number, signal: AbortSignal): Promise<boolean> {
@@ -160,7 +159,7 @@ export function createPostmaster(deps: PostmasterDeps, config: PostmasterConfig)
     ] as const;
     const first = steps.findIndex(step => step.mode === mode);
     for (const step of first < 0 ? [] : steps.slice(first)) {
-      signalServer(step.name, serverProcesses(config.root));
+      signalServer(step.name);
       if (await goneWithin(step.withinMs, signal)) return finish();
       deps.logger.warn({ after: step.withinMs, mode: step.mode }, 'postgres does not stop');
     }

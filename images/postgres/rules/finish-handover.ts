@@ -6,6 +6,8 @@ import type { Snapshot } from '../snapshot.ts';
 /** A stop that takes longer means a sender that waits for a slow receiver (§7.6). */
 const SLOW_STOP_MS = 2_000;
 
+const STOP: Action = { kind: 'stop', mode: 'fast', why: 'handing over' };
+
 /** §7.6, W4 to W8: the status in my own record says where the protocol stands. */
 export const finishHandover: Rule = {
   name: 'finish-handover',
@@ -37,11 +39,19 @@ function stopInOrder(s: Snapshot): Action | undefined {
   if (process.kind !== 'up') return undefined;
   // The sync would not act any more.
   if (isFrozen(s)) return { kind: 'set-status', status: 'active' };
-  if (written?.gate === 'open') {
-    const settings = primarySettings(s, { ssn: ssnOf(state), readOnly: true, gate: 'closed' });
-    return { kind: 'drain-clients', settings };
-  }
-  return { kind: 'stop', mode: 'fast', why: 'handing over' };
+  return written?.gate === 'open' ? nextOfHandover(s) : STOP;
+}
+
+/**
+ * What follows `handoff`, and what follows the drain, for a server that is up. Undefined where the etcd of `s` says that
+ * something has come between.
+ */
+export function nextOfHandover(s: Snapshot, isDrained = false): Action | undefined {
+  const state = asPrimary(s);
+  if (state === undefined || isFrozen(s)) return undefined;
+  if (isDrained) return STOP;
+  const settings = primarySettings(s, { ssn: ssnOf(state), readOnly: true, gate: 'closed' });
+  return { kind: 'drain-clients', settings };
 }
 
 /** The record is not touched meanwhile: the successor compares its revision. */
