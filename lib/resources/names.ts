@@ -1,32 +1,6 @@
 import { MantaError } from '../errors/manta-error.ts';
 import type { MantaRegionSpec } from './types.ts';
 
-/** Labels of everything that the operator makes (operations.md §0.1). */
-export const labels = {
-  /** The program. */
-  service: 'manta.io/service',
-  /** Name of the MantaRegion. */
-  region: 'manta.io/region',
-  /** Name of the Shard. */
-  shard: 'manta.io/shard',
-  /** Name of the StorageNode. */
-  storageNode: 'manta.io/storage-node',
-  /** Name of the Node, on what belongs to one. */
-  node: 'manta.io/node',
-  /** Role of a database pod, for display: nothing reads it to decide. */
-  role: 'manta.io/role',
-  /** Generation of a database pod's shard, for display. */
-  generation: 'manta.io/generation',
-  /** On claims that must not be deleted without confirmation (§3.6). */
-  retain: 'manta.io/retain',
-  /** On claims of peers that left for good. */
-  retired: 'manta.io/retired',
-  managedBy: 'app.kubernetes.io/managed-by',
-} as const;
-
-/** Value of `labels.managedBy`. */
-export const MANAGER = 'manta-operator';
-
 /** Labels and taint of Nodes. */
 export const nodeLabels = { role: 'manta.io/node-role', zone: 'topology.kubernetes.io/zone' } as const;
 
