@@ -11,21 +11,31 @@ export const SECRETS = {
   tls: 'manta-tls',
 } as const;
 
-/** Labels of everything that the controllers make, operations.md §0.1. */
-export const LABELS = {
-  /** The program. */
-  service: 'manta.io/service',
-  region: 'manta.io/region',
-  shard: 'manta.io/shard',
-  storageNode: 'manta.io/storage-node',
-  node: 'manta.io/node',
-  /** Of database pods, for people and the Service `pg-<n>-rw`: nothing reads it to decide. */
-  role: 'manta.io/role',
-  generation: 'manta.io/generation',
-  /** Of claims that outlive what used them. */
-  retain: 'manta.io/retain',
-  managedBy: 'app.kubernetes.io/managed-by',
+/** Ports that programs listen on, operations.md §0.1, §2.2. */
+export const PORTS = {
+  http: 8080,
+  tls: 8443,
+  control: 9090,
+  postgres: 5432,
+  sitter: 5433,
+  etcdClient: 2379,
+  etcdPeer: 2380,
 } as const;
 
-/** The value of `LABELS.managedBy`. */
-export const MANAGER = 'manta-operator';
+/** Name of the StatefulSet and of the headless Service of nameservice. */
+export const NAMESERVICE = 'nameservice';
+
+/** The pods of nameservice. */
+export function nameserviceMembers(count: number): readonly string[] {
+  return Array.from({ length: count }, (_, index) => `${NAMESERVICE}-${index}`);
+}
+
+/** The fixed DNS name of a pod of nameservice, which resolves whether the pod is ready or not. */
+export function nameserviceHost(member: string, namespace: string): string {
+  return `${member}.${NAMESERVICE}.${namespace}.svc`;
+}
+
+/** URLs of the client ports of all members. */
+export function nameserviceEndpoints(count: number, namespace: string): readonly string[] {
+  return nameserviceMembers(count).map(member => `https://${nameserviceHost(member, namespace)}:${PORTS.etcdClient}`);
+}

@@ -21,6 +21,11 @@ export const webapiConfigSchema = z.strictObject({
   insecureHttp: z.boolean().default(false),
   /** Addresses and networks (CIDR) whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed. */
   trustedProxies: z.array(z.string()).default([]),
+  /**
+   * Whoever connects is a load balancer of the region, wherever it is, because nobody else can: what it says of its client
+   * is believed. operations.md §5.5.
+   */
+  trustsPeers: z.boolean().default(false),
   copies: z
     .strictObject({
       /** Copies of an object whose PUT does not say. */

@@ -21,6 +21,15 @@ describe('the source address', () => {
     expect(createSourceAddresses([]).isTrusted('10.1.1.1')).toBe(false);
   });
 
+  test('behind a load balancer at any address is what that one appended, and trusted proxies before it', () => {
+    const behind = createSourceAddresses(['203.0.113.0/24'], { trustsPeers: true });
+    expect(behind.isTrusted('172.16.5.5')).toBe(true);
+    expect(behind.sourceOf('172.16.5.5', '192.0.2.66, 198.51.100.7')).toBe('198.51.100.7');
+    expect(behind.sourceOf('172.16.5.5', '198.51.100.7, 203.0.113.9')).toBe('198.51.100.7');
+    expect(behind.sourceOf('172.16.5.5', '198.51.100.7, 172.16.5.5')).toBe('172.16.5.5');
+    expect(behind.sourceOf('172.16.5.5', undefined)).toBe('172.16.5.5');
+  });
+
   test('refuses a proxy list that holds anything else', () => {
     expect(() => createSourceAddresses(['loadbalancer'])).toThrow(RangeError);
   });

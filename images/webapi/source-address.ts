@@ -7,21 +7,29 @@ export interface SourceAddresses {
   sourceOf(peer: string | undefined, forwardedFor: string | undefined): string;
 }
 
-/** `trusted`: addresses and CIDR networks. Throws RangeError on anything else. */
-export function createSourceAddresses(trusted: readonly string[]): SourceAddresses {
+/**
+ * `trusted`: addresses and CIDR networks. `trustsPeers`: whoever connects is trusted as well, wherever it is. Throws
+ * RangeError on anything else.
+ */
+export function createSourceAddresses(
+  trusted: readonly string[],
+  { trustsPeers = false }: { readonly trustsPeers?: boolean } = {},
+): SourceAddresses {
   const list = new BlockList();
   for (const item of trusted) addTo(list, item);
   const isTrusted = (address: string) => trusted.length > 0 && list.check(address, familyOf(address));
 
   return {
-    isTrusted: peer => peer !== undefined && isTrusted(normalizeAddress(peer) ?? peer),
+    isTrusted: peer => peer !== undefined && (trustsPeers || isTrusted(normalizeAddress(peer) ?? peer)),
     sourceOf: (peer, forwardedFor) => {
       let source = normalizeAddress(peer ?? '') ?? 'unknown';
       const hops = forwardedFor === undefined ? [] : forwardedFor.split(',');
-      while (isIP(source) !== 0 && isTrusted(source)) {
+      let isProxy = trustsPeers;
+      while (isIP(source) !== 0 && (isProxy || isTrusted(source))) {
         const next = normalizeAddress(hops.pop()?.trim() ?? '');
         if (next === undefined) break;
         source = next;
+        isProxy = false;
       }
       return source;
     },

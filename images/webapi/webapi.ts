@@ -59,7 +59,7 @@ export function createWebapi(deps: WebapiDeps, config: WebapiConfig): Webapi {
   let sweeper: Task | undefined;
   let closing: Promise<void> | undefined;
 
-  const sources = createSourceAddresses(config.trustedProxies);
+  const sources = createSourceAddresses(config.trustedProxies, config);
   const responder = createResponder({ clock }, config);
   const throttle = createThrottle(config.limits);
   const pipeline = createPipeline({ ...deps, responder, config, sources, throttle, isServing: () => isServing });
