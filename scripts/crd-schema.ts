@@ -30,7 +30,12 @@ export interface Schema {
   readonly pattern?: string;
   readonly format?: string;
   readonly 'x-kubernetes-int-or-string'?: boolean;
-  readonly 'x-kubernetes-validations'?: readonly { readonly rule: string; readonly message?: string }[];
+  readonly 'x-kubernetes-validations'?: readonly {
+    readonly rule: string;
+    readonly message?: string;
+    /** From the field that has the rule to the one that is to blame. */
+    readonly fieldPath?: string;
+  }[];
 }
 
 /** One kind, in its one version. */
