@@ -1,6 +1,30 @@
 /** What all keys of a region in etcd begin with: one region, one etcd. replication.md §6.1. */
 export const ETCD_ROOT = '/manta';
 
+/** Labels of everything that the controllers make, operations.md §0.1. */
+export const labels = {
+  /** The program. */
+  service: 'manta.io/service',
+  /** Name of the MantaRegion. */
+  region: 'manta.io/region',
+  /** Name of the Shard. */
+  shard: 'manta.io/shard',
+  /** Name of the StorageNode. */
+  storageNode: 'manta.io/storage-node',
+  /** Role of a database pod, for people and the Service `pg-<n>-rw`: nothing reads it to decide. */
+  role: 'manta.io/role',
+  /** Generation of a database pod's shard, for display. */
+  generation: 'manta.io/generation',
+  /** On claims that must not be deleted without confirmation (§3.6). */
+  retain: 'manta.io/retain',
+  /** On claims of peers that left for good. */
+  retired: 'manta.io/retired',
+  managedBy: 'app.kubernetes.io/managed-by',
+} as const;
+
+/** Value of `labels.managedBy`. */
+export const MANAGER = 'manta-operator';
+
 /** Secrets of a region, operations.md §5.4. */
 export const SECRETS = {
   regionKey: 'manta-region-key',

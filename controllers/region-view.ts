@@ -1,8 +1,8 @@
 import type { Stored } from '../lib/kubernetes/object.ts';
 import { type EffectiveSpec, effectiveSpec } from '../lib/resources/effective-spec.ts';
-import { labels, MANAGER } from '../lib/resources/names.ts';
 import type { Program } from '../lib/resources/profile-defaults.ts';
 import type { MantaRegion } from '../lib/resources/types.ts';
+import { labels, MANAGER } from './names.ts';
 
 /** What the operator itself says about images and pods of the regions it runs. */
 export interface ProgramDefaults {

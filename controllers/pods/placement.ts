@@ -1,7 +1,8 @@
 import type { Pod } from '../../lib/kubernetes/resources.ts';
-import { labels, nodeLabels, STORAGE_TAINT } from '../../lib/resources/names.ts';
+import { nodeLabels, STORAGE_TAINT } from '../../lib/resources/names.ts';
 import type { Program } from '../../lib/resources/profile-defaults.ts';
 import type { Toleration } from '../../lib/resources/types.ts';
+import { labels } from '../names.ts';
 import type { RegionView } from '../region-view.ts';
 
 type PodSpec = NonNullable<Pod['spec']>;

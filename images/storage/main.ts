@@ -5,12 +5,12 @@ import { parse } from 'yaml';
 import { systemClock } from '../../lib/lifecycle/clock.ts';
 import { stopOnSignals } from '../../lib/lifecycle/stop-on-signals.ts';
 import { createProgram } from './program.ts';
-import { type ProgramConfig, programConfigSchema } from './program-config.ts';
+import { parseProgramConfig } from './program-config.ts';
 
 /** A storage node as a process: `main.ts <configuration file>`. SIGTERM and SIGINT end it gracefully, a second one at once. */
 const [file] = process.argv.slice(2);
 if (file === undefined) throw new Error('usage: main.ts <configuration file>');
-const config: ProgramConfig = programConfigSchema.parse(parse(readFileSync(file, 'utf8')));
+const config = parseProgramConfig(parse(readFileSync(file, 'utf8')), process.env);
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
 
 const logger = pino({ name: 'storage', level: config.logLevel, timestamp: pino.stdTimeFunctions.isoTime });

@@ -1,11 +1,10 @@
 import type { Intent } from '../../../lib/kubernetes/object.ts';
 import type { ConfigMap, PodDisruptionBudget, Service, StatefulSet } from '../../../lib/kubernetes/resources.ts';
-import { labels } from '../../../lib/resources/names.ts';
-import { NAMESERVICE, nameserviceHost, nameserviceMembers, PORTS, SECRETS } from '../../names.ts';
+import { labels, NAMESERVICE, nameserviceHost, nameserviceMembers, PORTS, SECRETS } from '../../names.ts';
 import { nameservicePlacement } from '../../pods/placement.ts';
 import { fromPod, podTemplate, secretVolume } from '../../pods/pod-template.ts';
 import type { RegionView } from '../../region-view.ts';
-import { NAMESERVICE_ENTRIES } from '../secrets/nameservice-secret.ts';
+import { NAMESERVICE_ENTRIES } from '../../secrets/nameservice-secret.ts';
 
 /** Whether members that find their volume empty may form a cluster. operations.md §4.2, *Bootstrap*. */
 export type InitialState = 'new' | 'existing';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { NODE_TOKEN_LIFETIME_S, signNodeToken, type TokenSigner } from '../../../lib/region-token/region-token.ts';
+import { NODE_TOKEN_LIFETIME_S, signNodeToken, type TokenSigner } from '../../lib/region-token/region-token.ts';
 import type { SecretData } from './secret-data.ts';
 
 /** A storage node that needs a token: its resource's name is the entry of Secret `manta-node-tokens`. */

@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { isIssuedBy, readCertificates } from '../../../lib/certificates/inspect.ts';
-import { createAuthority, issueCertificate, type KeyedCertificate } from '../../../lib/certificates/issue.ts';
+import { isIssuedBy, readCertificates } from '../../lib/certificates/inspect.ts';
+import { createAuthority, issueCertificate, type KeyedCertificate } from '../../lib/certificates/issue.ts';
 import { missingPasswords, type SecretData } from './secret-data.ts';
 
 /** Names of the entries of Secret `manta-nameservice`. */

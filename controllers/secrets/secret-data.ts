@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Secret } from '../../../lib/kubernetes/resources.ts';
+import type { Secret } from '../../lib/kubernetes/resources.ts';
 
 /** The entries of a Secret as text, by name. */
 export type SecretData = Readonly<Record<string, string>>;

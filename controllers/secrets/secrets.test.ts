@@ -1,7 +1,7 @@
 import { createPublicKey } from 'node:crypto';
-import { parsePublicKey } from '../../../lib/auth/public-key.ts';
-import { isIssuedBy, readCertificates } from '../../../lib/certificates/inspect.ts';
-import { createTokenSigner, createTokenVerifier } from '../../../lib/region-token/region-token.ts';
+import { parsePublicKey } from '../../lib/auth/public-key.ts';
+import { isIssuedBy, readCertificates } from '../../lib/certificates/inspect.ts';
+import { createTokenSigner, createTokenVerifier } from '../../lib/region-token/region-token.ts';
 import { missingNameservice } from './nameservice-secret.ts';
 import { missingNodeTokens } from './node-tokens.ts';
 import { missingPoseidon } from './poseidon-key.ts';

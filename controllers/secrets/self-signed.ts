@@ -1,5 +1,5 @@
-import { inspectChain } from '../../../lib/certificates/inspect.ts';
-import { createSelfSigned } from '../../../lib/certificates/issue.ts';
+import { inspectChain } from '../../lib/certificates/inspect.ts';
+import { createSelfSigned } from '../../lib/certificates/issue.ts';
 import type { SecretData } from './secret-data.ts';
 
 const DAYS = 365;
