@@ -41,7 +41,9 @@ export type DeepPartial<T> = T extends readonly (infer Item)[]
     : T;
 
 /** What server-side apply takes: the fields that the field manager wants to own, and the object's name. */
-export type Intent<T extends KubernetesObject> = DeepPartial<Omit<T, 'metadata'>> & {
+export type Intent<T extends KubernetesObject> = {
+  readonly [Key in Exclude<keyof T, 'metadata'>]?: DeepPartial<T[Key]>;
+} & {
   readonly metadata: Partial<ObjectMeta> & { readonly name: string };
 };
 
