@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import {
   closeSync,
   cpSync,
@@ -13,6 +13,7 @@ import {
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MantaError } from '../errors/manta-error.ts';
+import { endsWithParent } from '../lifecycle/ends-with-parent.ts';
 
 /** One etcd process and its directory. Everything but `start` and `restore` leaves the data alone. */
 export interface EtcdMember {
@@ -88,7 +89,7 @@ export function createEtcdMember(config: EtcdMemberConfig): EtcdMember {
   }
 
   function launch(): ChildProcess {
-    const [program = '', ...args] = [...config.commandPrefix, ...diesWithParent(), config.program];
+    const [program = '', ...args] = [...config.commandPrefix, ...endsWithParent(), config.program];
     const log = openSync(logFile, 'w');
     try {
       // A process group of its own: a terminal's Ctrl-C does not reach it before its clients are done.
@@ -163,14 +164,4 @@ function isFrozen(pid: number): boolean {
     // No /proc, or a thread that has just ended.
     return !existsSync(`/proc/${pid}`);
   }
-}
-
-let wrapper: readonly string[] | undefined;
-
-/** Where setpriv exists, a member is killed when the process that started it ends, however that ends. */
-function diesWithParent(): readonly string[] {
-  const command = ['setpriv', '--pdeathsig', 'KILL', '--'];
-  wrapper ??=
-    spawnSync('setpriv', ['--pdeathsig', 'KILL', '--', 'true'], { stdio: 'ignore' }).status === 0 ? command : [];
-  return wrapper;
 }
