@@ -1,6 +1,6 @@
 import type { Pool } from '../database/pool.ts';
 import { MantaError } from '../errors/manta-error.ts';
-import type { Heartbeat, HeartbeatResult, StorageNodes, StorageNodeView } from './types.ts';
+import type { Heartbeat, HeartbeatResult, StorageNodeReport, StorageNodes, StorageNodeView } from './types.ts';
 
 /**
  * The registry of storage nodes in the control database. metadata.md §14.3. Nodes come into being by their first
@@ -27,6 +27,14 @@ export function createStorageNodes(deps: { readonly control: Pool }): StorageNod
 
     async list(options = {}) {
       const rows = await deps.control.query<{ node: StorageNodeView }>('SELECT node FROM storage_nodes_v1()', [], {
+        ...options,
+        isRepeatable: true,
+      });
+      return rows.map(row => row.node);
+    },
+
+    async report(options = {}) {
+      const rows = await deps.control.query<{ node: StorageNodeReport }>('SELECT node FROM storage_report_v1()', [], {
         ...options,
         isRepeatable: true,
       });

@@ -228,6 +228,17 @@ export interface StorageNodeView {
   readonly heartbeatAgeMs: number;
 }
 
+/** The same for people and for the region's operator. */
+export interface StorageNodeReport extends StorageNodeView {
+  readonly computeId: string | null;
+  /** Of the volume that is accepted under this id. */
+  readonly incarnation: string;
+  /** Of the volume that sent the last heartbeat. */
+  readonly reportedIncarnation: string;
+  /** Of the program that sent it. */
+  readonly version: string;
+}
+
 export interface Heartbeat {
   readonly storageId: string;
   readonly incarnation: string;
@@ -257,6 +268,7 @@ export type HeartbeatResult =
 export interface StorageNodes {
   heartbeat(heartbeat: Heartbeat, options?: CallOptions): Promise<HeartbeatResult>;
   list(options?: CallOptions): Promise<StorageNodeView[]>;
+  report(options?: CallOptions): Promise<StorageNodeReport[]>;
   /** What an operator may set. Undefined fields stay. False when the node is unknown. */
   set(
     storageId: string,

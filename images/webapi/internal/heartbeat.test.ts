@@ -177,7 +177,9 @@ describe('what an operator sets', () => {
 
   it('can be asked for, with what the nodes last said', async () => {
     const heartbeat = aHeartbeat({ availBytes: 77 });
+    const swapped = { ...heartbeat, incarnation: randomUUID() };
     await beat(heartbeat);
+    await beat(swapped);
     const path = '/internal/v1/storage';
     const list = async (operation: string) => {
       const token = signer.sign({ audience: 'webapi', operation, path });
@@ -185,7 +187,13 @@ describe('what an operator sets', () => {
     };
     const { body } = await list('admin');
     expect(await body.json()).toContainEqual(
-      expect.objectContaining({ storageId: heartbeat.storageId, availBytes: 77, writes: 'enabled' }),
+      expect.objectContaining({
+        storageId: heartbeat.storageId,
+        availBytes: 77,
+        writes: 'enabled',
+        incarnation: heartbeat.incarnation,
+        reportedIncarnation: swapped.incarnation,
+      }),
     );
     expect((await list('heartbeat')).statusCode).toBe(403);
   });

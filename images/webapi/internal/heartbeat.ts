@@ -75,7 +75,7 @@ export function createHeartbeatRouter(deps: {
 
   router.get('/storage', async (request, response) => {
     deps.verifier.verify(request.headers.authorization, { operation: 'admin', path: pathOf(request) });
-    response.json(await deps.storageNodes.list());
+    response.json(await deps.storageNodes.report());
   });
 
   router.put('/storage/:storageId', async (request, response) => {
