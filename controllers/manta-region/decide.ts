@@ -1,0 +1,158 @@
+import { shardNumberOf } from '../../lib/resources/names.ts';
+import type { Shard, StorageNode } from '../../lib/resources/types.ts';
+import { databaseHosts, indexShards } from '../databases.ts';
+import type { OwnedObject } from '../owned.ts';
+import type { RegionView } from '../region-view.ts';
+import { readRegionKey } from '../secrets/region-key.ts';
+import { storageBudget, storageService } from '../storage-node/objects.ts';
+import {
+  nameserviceBudget,
+  nameserviceConfigMap,
+  nameserviceService,
+  nameserviceStatefulSet,
+} from './nameservice/objects.ts';
+import { programBudget, programConfigMap } from './programs/deployment.ts';
+import { frontDoorService, loadbalancerConfig, loadbalancerDeployment } from './programs/loadbalancer.ts';
+import { type WebapiSurroundings, webapiConfig, webapiDeployment, webapiService } from './programs/webapi.ts';
+import { isShardReady } from './readiness.ts';
+import type { RegionSnapshot } from './snapshot.ts';
+import { missingShards, missingStorageNodes } from './templates.ts';
+
+/** One thing to do. All of them may be repeated. */
+export type RegionAction =
+  | { readonly kind: 'apply'; readonly object: OwnedObject }
+  | { readonly kind: 'set-access-right' }
+  | { readonly kind: 'create-shard'; readonly shard: Shard }
+  | { readonly kind: 'create-storage-node'; readonly node: StorageNode }
+  | { readonly kind: 'create-slot-map'; readonly shards: readonly number[] }
+  | { readonly kind: 'make-poseidon' };
+
+/** A step of bringing a region up: operations.md §4.1. */
+export type Step = 'nameservice' | 'shards' | 'webapi' | 'slot-map' | 'storage-nodes' | 'loadbalancer' | 'done';
+
+/** What a region needs now. */
+export interface RegionPlan {
+  readonly actions: readonly RegionAction[];
+  /** The first step that is not done. */
+  readonly step: Step;
+}
+
+/**
+ * What to do about a region, in order. A step begins when the one before it is ready; what exists already is kept as it
+ * should be, whatever becomes of the steps before it. Pure.
+ */
+export function decideRegion(s: RegionSnapshot): RegionPlan {
+  const isUp = { nameservice: isNameserviceUp(s), shards: areShardsUp(s), webapi: s.webapi.look !== undefined };
+  const hasMap = s.webapi.look?.slotMap !== undefined && s.webapi.look.hasPoseidon;
+  const isFront = isUp.shards && hasMap;
+  return {
+    step: stepOf(s, isUp, hasMap),
+    actions: [
+      ...nameservice(s),
+      ...(isUp.nameservice || s.shards.length > 0 ? missingShards(s).map(createShard) : []),
+      ...(isUp.shards || s.webapi.deployment !== undefined ? webapi(s) : []),
+      ...(isUp.shards ? slotMap(s) : []),
+      ...storage(s, isFront),
+      ...(isFront || s.loadbalancer.deployment !== undefined ? loadbalancer(s.view) : []),
+    ],
+  };
+}
+
+function stepOf(
+  s: RegionSnapshot,
+  isUp: { readonly nameservice: boolean; readonly shards: boolean; readonly webapi: boolean },
+  hasMap: boolean,
+): Step {
+  if (!isUp.nameservice) return 'nameservice';
+  if (!isUp.shards) return 'shards';
+  if (!isUp.webapi) return 'webapi';
+  if (!hasMap) return 'slot-map';
+  if (s.storageNodes.length === 0 || missingStorageNodes(s).length > 0) return 'storage-nodes';
+  return s.loadbalancer.deployment === undefined ? 'loadbalancer' : 'done';
+}
+
+/** Quorum, and the users are there. */
+function isNameserviceUp({ nameservice: { look, isAccessRight } }: RegionSnapshot): boolean {
+  return look?.clusterId !== undefined && isAccessRight;
+}
+
+/** Every shard without which the region has no namespace or no accounts: operations.md §4.1, step 3. */
+function areShardsUp(s: RegionSnapshot): boolean {
+  const hosts = databaseHosts(s.shards);
+  const index = indexShards(s.shards);
+  const needed = s.shards.filter(shard => {
+    const isHost = [...hosts.values()].some(host => host.metadata.uid === shard.metadata.uid);
+    return isHost || index.includes(shardNumberOf(shard.metadata.name));
+  });
+  return hosts.has('control') && index.length > 0 && missingShards(s).length === 0 && needed.every(isShardReady);
+}
+
+function nameservice({ view, region, nameservice: { look } }: RegionSnapshot): RegionAction[] {
+  const state = region.status?.nameservice?.clusterId === undefined ? 'new' : 'existing';
+  return [
+    apply({ in: 'configMaps', intent: nameserviceConfigMap(view, state) }),
+    apply({ in: 'services', intent: nameserviceService(view) }),
+    apply({ in: 'budgets', intent: nameserviceBudget(view) }),
+    apply({ in: 'statefulSets', intent: nameserviceStatefulSet(view) }),
+    ...(look?.clusterId === undefined ? [] : [{ kind: 'set-access-right' } as const]),
+  ];
+}
+
+function webapi(s: RegionSnapshot): RegionAction[] {
+  const { view } = s;
+  const around = surroundingsOf(s);
+  if (around === undefined) return [];
+  const config = webapiConfig(view, around);
+  return [
+    apply({ in: 'configMaps', intent: programConfigMap(view, 'webapi', config) }),
+    apply({ in: 'services', intent: webapiService(view) }),
+    apply({ in: 'budgets', intent: programBudget(view, 'webapi') }),
+    apply({ in: 'deployments', intent: webapiDeployment(view, around, config) }),
+  ];
+}
+
+/** Undefined while something that webapi cannot start without is not known. */
+function surroundingsOf({ shards, secrets }: RegionSnapshot): WebapiSurroundings | undefined {
+  const control = databaseHosts(shards).get('control');
+  const regionKey = readRegionKey(secrets.regionKey);
+  const index = indexShards(shards);
+  if (control === undefined || regionKey === undefined || index.length === 0) return undefined;
+  return { indexShards: index, controlShard: shardNumberOf(control.metadata.name), regionKey };
+}
+
+/** Once: a region that has had a slot map never gets another one, because the entries lie where the first one put them. */
+function slotMap({ webapi: { look }, region, shards }: RegionSnapshot): RegionAction[] {
+  if (look === undefined) return [];
+  const isFirst = look.slotMap === undefined && region.status?.slotMap?.version === undefined;
+  return [
+    ...(isFirst ? [{ kind: 'create-slot-map', shards: indexShards(shards) } as const] : []),
+    ...(look.hasPoseidon ? [] : [{ kind: 'make-poseidon' } as const]),
+  ];
+}
+
+function storage(s: RegionSnapshot, isFront: boolean): RegionAction[] {
+  if (!isFront && s.storageNodes.length === 0) return [];
+  return [
+    apply({ in: 'services', intent: storageService(s.view) }),
+    apply({ in: 'budgets', intent: storageBudget(s.view) }),
+    ...(isFront ? missingStorageNodes(s).map(node => ({ kind: 'create-storage-node', node }) as const) : []),
+  ];
+}
+
+function loadbalancer(view: RegionView): RegionAction[] {
+  const config = loadbalancerConfig(view);
+  return [
+    apply({ in: 'configMaps', intent: programConfigMap(view, 'loadbalancer', config) }),
+    apply({ in: 'services', intent: frontDoorService(view) }),
+    apply({ in: 'budgets', intent: programBudget(view, 'loadbalancer') }),
+    apply({ in: 'deployments', intent: loadbalancerDeployment(view, config) }),
+  ];
+}
+
+function apply(object: OwnedObject): RegionAction {
+  return { kind: 'apply', object };
+}
+
+function createShard(shard: Shard): RegionAction {
+  return { kind: 'create-shard', shard };
+}
