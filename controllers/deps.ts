@@ -2,6 +2,7 @@ import type { Kubernetes } from '../lib/kubernetes/kubernetes.ts';
 import type { Clock } from '../lib/lifecycle/clock.ts';
 import type { Applier } from '../operator/runtime/applier.ts';
 import type { StatusWriter } from '../operator/runtime/status-writer.ts';
+import type { ClusterNodes } from './cluster-nodes.ts';
 import type { Events } from './events.ts';
 import type { Informers } from './informers.ts';
 import type { RegionClients } from './region-clients.ts';
@@ -17,6 +18,7 @@ export interface ControllerDeps {
   readonly events: Events;
   readonly secrets: SecretStore;
   readonly clients: RegionClients;
+  readonly nodes: ClusterNodes;
   readonly clock: Clock;
   readonly defaults: ProgramDefaults;
 }

@@ -2,7 +2,6 @@ import { mantaRegions } from '../../lib/resources/types.ts';
 import type { ControllerDeps } from '../deps.ts';
 import { applyOwned, type OwnedObject } from '../owned.ts';
 import { POSEIDON, POSEIDON_ENTRIES } from '../secrets/poseidon-key.ts';
-import type { WebapiClient } from '../webapi-client.ts';
 import type { RegionAction, RegionPlan } from './decide.ts';
 import type { AccessKeeper } from './nameservice/access-keeper.ts';
 import type { RegionSnapshot } from './snapshot.ts';
@@ -20,13 +19,12 @@ export async function actOnRegion(
   deps: ActDeps,
   snapshot: RegionSnapshot,
   plan: RegionPlan,
-  webapi: WebapiClient | undefined,
   signal: AbortSignal,
 ): Promise<boolean> {
   let hasChanged = false;
   for (const action of plan.actions) {
     signal.throwIfAborted();
-    if (await act(deps, snapshot, action, webapi, signal)) hasChanged = true;
+    if (await act(deps, snapshot, action, signal)) hasChanged = true;
   }
   return hasChanged;
 }
@@ -35,11 +33,11 @@ async function act(
   deps: ActDeps,
   snapshot: RegionSnapshot,
   action: RegionAction,
-  webapi: WebapiClient | undefined,
   signal: AbortSignal,
 ): Promise<boolean> {
   const { access, clients, events, informers, kubernetes } = deps;
   const { region, view, secrets, shards } = snapshot;
+  const webapi = snapshot.webapi.look?.client;
   switch (action.kind) {
     case 'apply':
       return applyObject(deps, snapshot, action.object, signal);

@@ -15,14 +15,17 @@ import { FRONT_DOOR } from './programs/loadbalancer.ts';
 import type { RegionSecrets, RegionSnapshot, WebapiLook } from './snapshot.ts';
 
 /** What observing a region stands on. */
-export type ObserveDeps = Pick<ControllerDeps, 'informers' | 'clients' | 'clock'> & { readonly access: AccessKeeper };
+export type ObserveDeps = Pick<ControllerDeps, 'informers' | 'clients' | 'clock' | 'nodes'> & {
+  readonly access: AccessKeeper;
+};
 
-/** Everything that is decided by: the cached objects, and what etcd and webapi answer within seconds. Never throws. */
+/** Everything that is decided by: the cached objects, and what etcd and webapi answer within seconds. Throws ApiError. */
 export async function observeRegion(
   deps: ObserveDeps,
   region: Stored<MantaRegion>,
   view: RegionView,
   secrets: RegionSecrets,
+  signal: AbortSignal,
 ): Promise<RegionSnapshot> {
   const { informers } = deps;
   const { namespace } = view;
@@ -30,7 +33,8 @@ export async function observeRegion(
   const statefulSet = informers.statefulSets.get({ namespace, name: NAMESERVICE });
   const deployment = (name: string) => informers.deployments.get({ namespace, name });
   const shards = byNumber(informers.shards.list(namespace));
-  const [look, webapi] = await Promise.all([
+  const [nodes, look, webapi] = await Promise.all([
+    deps.nodes.list(signal),
     statefulSet === undefined ? undefined : lookAt(deps, view, secrets.nameservice),
     askWebapi(deps, view, secrets, pods),
   ]);
@@ -55,6 +59,7 @@ export async function observeRegion(
       service: informers.services.get({ namespace, name: FRONT_DOOR }),
     },
     pods,
+    nodes,
   };
 }
 
@@ -94,7 +99,7 @@ async function askWebapi(
       ]);
       const keyId = poseidon[POSEIDON_ENTRIES.keyId];
       const hasKey = account?.keys.some(key => key.md5Fingerprint === keyId) ?? false;
-      return { slotMap, nodes, hasPoseidon: hasKey && (account?.groups.includes('operators') ?? false) };
+      return { client, slotMap, nodes, hasPoseidon: hasKey && (account?.groups.includes('operators') ?? false) };
     } catch (error) {
       // Silence of one process, or of what it stands on, is what is observed; the next one may know better.
       if (!(error instanceof MantaError)) throw error;

@@ -1,9 +1,9 @@
 import type { Stored } from '../../lib/kubernetes/object.ts';
-import type { Deployment, Pod, Service, StatefulSet } from '../../lib/kubernetes/resources.ts';
+import type { Deployment, Node, Pod, Service, StatefulSet } from '../../lib/kubernetes/resources.ts';
 import type { MantaRegion, Shard, StorageNode } from '../../lib/resources/types.ts';
 import type { RegionView } from '../region-view.ts';
 import type { SecretData } from '../secrets/secret-data.ts';
-import type { ReportedNode, SlotMap } from '../webapi-client.ts';
+import type { ReportedNode, SlotMap, WebapiClient } from '../webapi-client.ts';
 import type { NameserviceLook } from './nameservice/look.ts';
 
 /** The region's Secrets, complete. */
@@ -15,6 +15,8 @@ export interface RegionSecrets {
 
 /** What webapi says, where one of its processes answers. */
 export interface WebapiLook {
+  /** To the process that answered. */
+  readonly client: WebapiClient;
   /** Undefined: there is none. */
   readonly slotMap: SlotMap | undefined;
   /** The system account is there, an operator, with the key of the Secret. */
@@ -52,4 +54,6 @@ export interface RegionSnapshot {
   };
   /** All pods of the region. */
   readonly pods: readonly Stored<Pod>[];
+  /** All Nodes of the cluster, as they were lately. */
+  readonly nodes: readonly Stored<Node>[];
 }

@@ -1,0 +1,11 @@
+import type { Stored } from '../lib/kubernetes/object.ts';
+import type { MantaRegion } from '../lib/resources/types.ts';
+
+/**
+ * The region of a namespace: the MantaRegion that was there first, by name among those of one second. All others are refused
+ * (operations.md §3.1). Undefined without any.
+ */
+export function regionOf(regions: readonly Stored<MantaRegion>[]): Stored<MantaRegion> | undefined {
+  const age = ({ metadata }: Stored<MantaRegion>) => `${metadata.creationTimestamp}/${metadata.name}`;
+  return [...regions].sort((a, b) => (age(a) < age(b) ? -1 : 1))[0];
+}
