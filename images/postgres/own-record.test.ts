@@ -60,8 +60,19 @@ test('what is true still is not written again', () => {
   expect(writes).toBe(0);
 });
 
-test('a change is written at once, but for positions, which are written after five seconds', () => {
+test('another directory is written at once', () => {
   const record = aRecord();
+  record.show(facts({ local: { ...base.local, incarnation: 'life-9' } }));
+  expect(writes).toBe(1);
+});
+
+test('how a peer is, is written soon, and positions after five seconds', () => {
+  const record = aRecord();
+  record.show(facts({ health: 'disk-full' }));
+  time = 299;
+  record.show(facts({ health: 'disk-full' }));
+  expect(writes).toBe(0);
+  time = 300;
   record.show(facts({ health: 'disk-full' }));
   expect(writes).toBe(1);
   time = 4_000;
@@ -74,16 +85,46 @@ test('a change is written at once, but for positions, which are written after fi
   expect(written(record).walEnd).toBe('0/5000064');
 });
 
+test('what passes in a moment is not written, and does not count for what comes later', () => {
+  const record = aRecord();
+  record.show(facts({ health: 'starting' }));
+  time = 200;
+  record.show(facts());
+  time = 400;
+  record.show(facts({ health: 'starting' }));
+  time = 600;
+  record.show(facts({ health: 'starting' }));
+  expect(writes).toBe(0);
+});
+
+test('a status takes along what was not written yet', async () => {
+  const record = aRecord();
+  record.show(facts({ health: 'starting' }));
+  await record.set({ status: 'leaving' });
+  expect(written(record)).toMatchObject({ status: 'leaving', health: 'starting' });
+});
+
+test('the first record with the new timeline forbids rewinds', () => {
+  const record = aRecord();
+  record.forbidRewind();
+  const { answered } = base.server;
+  if (answered === undefined) throw new Error('the builder makes a running server');
+  record.show(facts({ server: { ...base.server, answered: { ...answered, timeline: 4 } } }));
+  time = 300;
+  record.show(facts({ server: { ...base.server, answered: { ...answered, timeline: 4 } } }));
+  expect(written(record)).toMatchObject({ timeline: 4, rewindable: false });
+});
+
 test.each(['abdicating', 'handed-off'] as const)('while it says %s only a new status is written', async status => {
   const record = aRecord();
   await record.set({ status, statusGeneration: 4 });
   const sealed = record.value();
   time = 10_000;
   record.show({ ...at(100), health: 'crash-loop' });
-  await record.set({ rewindable: false });
+  await record.set({ rewindable: true });
   expect(record.value()).toBe(sealed);
   await record.set({ status: 'active' });
-  expect(written(record)).toMatchObject({ status: 'active', rewindable: false, health: 'crash-loop' });
+  expect(written(record)).toMatchObject({ status: 'active', health: 'crash-loop' });
 });
 
 test('what could not be written is an error, stands nevertheless, and can be tried again', async () => {

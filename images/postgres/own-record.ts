@@ -26,6 +26,8 @@ export interface KeptRecord extends OwnRecord {
 
 /** Positions are for people: they may be this old. */
 const POSITIONS_EVERY_MS = 5_000;
+/** What shows how this peer is may be this old: in a takeover it would take its turn before the writes that are waited for. */
+const SHOWN_WITHIN_MS = 300;
 
 /** S's takeover compares the revision of such a record; only a withdrawal may defeat it (§5.2). */
 const isSealed = (status: PeerStatus) => status === 'abdicating' || status === 'handed-off';
@@ -47,6 +49,7 @@ export function createOwnRecord(
   let record = compose();
   let recordEssence = essence(record);
   let positionsAt = now();
+  let unshownSince: number | undefined;
 
   function compose(): PeerRecord {
     const { local, server, health, progress, rule } = facts;
@@ -81,12 +84,17 @@ export function createOwnRecord(
     record = next;
     recordEssence = essence(next);
     positionsAt = now();
+    unshownSince = undefined;
   }
 
   /** Whether there is something to write. */
   function recompose(): boolean {
     const next = compose();
-    if (now() - positionsAt < POSITIONS_EVERY_MS && essence(next) === recordEssence) return false;
+    const isAsShown = essence(next) === recordEssence;
+    if (isAsShown) unshownSince = undefined;
+    else unshownSince ??= now();
+    const age = isAsShown ? now() - positionsAt - POSITIONS_EVERY_MS : now() - (unshownSince ?? 0) - SHOWN_WITHIN_MS;
+    if (age < 0 && isSameData(next, record)) return false;
     const isNews = JSON.stringify(next) !== JSON.stringify(record);
     become(next);
     return isNews;
@@ -109,6 +117,9 @@ export function createOwnRecord(
       return rewindable;
     },
     value: () => JSON.stringify(record),
+    forbidRewind() {
+      rewindable = false;
+    },
     show(latest) {
       facts = latest;
       // What does not reach etcd now, the registration writes with its next look.
@@ -132,7 +143,12 @@ export function createOwnRecord(
   };
 }
 
-/** What others are told at once: not the positions, and of a rule only which one it is. */
+/** Others decide on which data there is: that is written at once. */
+function isSameData(a: PeerRecord, b: PeerRecord): boolean {
+  return a.incarnation === b.incarnation && a.systemId === b.systemId;
+}
+
+/** What others are told soon: not the positions, and of a rule only which one it is. */
 function essence({ walEnd: _, progress: __, rule, ...rest }: PeerRecord): string {
   return JSON.stringify([rest, rule?.name]);
 }

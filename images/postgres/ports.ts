@@ -56,6 +56,11 @@ export interface OwnRecord {
   readonly withdrewAt: number | undefined;
   readonly rewindable: boolean;
   /**
+   * `rewindable` := false, before a promotion. Nobody rewinds from a server that is not on the timeline of the state, and the
+   * first record that shows it there says this too: it need not be written before.
+   */
+  forbidRewind(): void;
+  /**
    * Changes it and resolves once etcd has it. While it says `abdicating` or `handed-off`, only a new status is written
    * (§5.2). Throws MantaError `CoordinatorUnavailable`; the wish stays and is written by the next registration.
    */
@@ -63,7 +68,7 @@ export interface OwnRecord {
     readonly status?: PeerStatus;
     readonly statusGeneration?: number;
     readonly handedOffAt?: string;
-    readonly rewindable?: boolean;
+    readonly rewindable?: true;
   }): Promise<void>;
 }
 

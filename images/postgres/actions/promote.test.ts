@@ -19,7 +19,7 @@ it('the volume knows, the settings are in force and the placeholders are there b
   const promoted = place(calls, 'server.promote');
   const before = [
     'local.save',
-    'record.set {"rewindable":false}',
+    'record.forbidRewind',
     'server.writeSettings ssn=pg-1-1 gate=closed upstream=nobody',
     'server.inForce',
     'server.placePlaceholders 4',

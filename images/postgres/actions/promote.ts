@@ -20,8 +20,7 @@ const POLL_MS = 5;
 export async function promote(ports: Ports, s: Snapshot, action: ActionOf<'promote'>): Promise<void> {
   const { server, store, record, pace, logger } = ports;
   const { generation, timeline } = stateOf(store);
-  // Others do not rewind from a server that is not on the reserved timeline, so that etcd may hear of this meanwhile.
-  if (record.rewindable) void record.set({ rewindable: false }).catch(() => {});
+  record.forbidRewind();
   const remembered = remember(ports, stateOf(store), s);
   remembered.catch(() => {});
   let found = await server.positions();

@@ -150,6 +150,7 @@ export function createRecorder(s: Snapshot): Recorder {
       statusSince: s.evidence.statusSince,
       withdrewAt: undefined,
       rewindable: s.evidence.rewindable,
+      forbidRewind: () => say('record.forbidRewind'),
       set: async change => say(`record.set ${JSON.stringify(change)}`),
     },
     local: {
