@@ -8,6 +8,7 @@ import type { Informers } from './informers.ts';
 import type { RegionClients } from './region-clients.ts';
 import type { ProgramDefaults } from './region-view.ts';
 import type { SecretStore } from './secrets/secret-store.ts';
+import type { WebapiView } from './webapi-view.ts';
 
 /** What every controller stands on. */
 export interface ControllerDeps {
@@ -19,6 +20,7 @@ export interface ControllerDeps {
   readonly secrets: SecretStore;
   readonly clients: RegionClients;
   readonly nodes: ClusterNodes;
+  readonly webapi: WebapiView;
   readonly clock: Clock;
   readonly defaults: ProgramDefaults;
 }

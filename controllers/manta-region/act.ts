@@ -7,7 +7,7 @@ import type { AccessKeeper } from './nameservice/access-keeper.ts';
 import type { RegionSnapshot } from './snapshot.ts';
 
 /** What acting on a region stands on. */
-export type ActDeps = Pick<ControllerDeps, 'applier' | 'clients' | 'events' | 'informers' | 'kubernetes'> & {
+export type ActDeps = Pick<ControllerDeps, 'applier' | 'clients' | 'events' | 'informers' | 'kubernetes' | 'webapi'> & {
   readonly access: AccessKeeper;
 };
 
@@ -55,6 +55,7 @@ async function act(
       return true;
     case 'create-slot-map': {
       const map = await webapi?.createSlotMap(action.shards);
+      deps.webapi.forget(view);
       const note = `version ${map?.version} over ${action.shards.map(number => `shard-${number}`).join(', ')}`;
       events.record(mantaRegions, region, { type: 'Normal', reason: 'SlotMapCreated', action: 'BringUp', note });
       return true;
@@ -62,6 +63,7 @@ async function act(
     case 'make-poseidon':
       await webapi?.putAccount(POSEIDON, { email: `${POSEIDON}@${view.spec.domainSuffix}`, groups: ['operators'] });
       await webapi?.putKey(POSEIDON, 'manta-poseidon', secrets.poseidon[POSEIDON_ENTRIES.publicKey] ?? '');
+      deps.webapi.forget(view);
       return true;
   }
 }

@@ -3,6 +3,7 @@ import type { Shard, StorageNode } from '../../lib/resources/types.ts';
 import { databaseHosts, indexShards } from '../databases.ts';
 import type { OwnedObject } from '../owned.ts';
 import type { RegionView } from '../region-view.ts';
+import { POSEIDON_ENTRIES } from '../secrets/poseidon-key.ts';
 import { readRegionKey } from '../secrets/region-key.ts';
 import { storageBudget, storageService } from '../storage-node/objects.ts';
 import {
@@ -43,7 +44,7 @@ export interface RegionPlan {
  */
 export function decideRegion(s: RegionSnapshot): RegionPlan {
   const isUp = { nameservice: isNameserviceUp(s), shards: areShardsUp(s), webapi: s.webapi.look !== undefined };
-  const hasMap = s.webapi.look?.slotMap !== undefined && s.webapi.look.hasPoseidon;
+  const hasMap = s.webapi.look?.slotMap !== undefined && hasPoseidon(s);
   const isFront = isUp.shards && hasMap;
   return {
     step: stepOf(s, isUp, hasMap),
@@ -120,13 +121,22 @@ function surroundingsOf({ shards, secrets }: RegionSnapshot): WebapiSurroundings
   return { indexShards: index, controlShard: shardNumberOf(control.metadata.name), regionKey };
 }
 
+/** The system account is there, an operator, with the key of the Secret. */
+function hasPoseidon({ webapi: { look }, secrets }: RegionSnapshot): boolean {
+  const keyId = secrets.poseidon[POSEIDON_ENTRIES.keyId];
+  const hasKey = look?.poseidon?.keys.some(key => key.md5Fingerprint === keyId) ?? false;
+  return hasKey && look?.poseidon?.groups.includes('operators') === true;
+}
+
 /** Once: a region that has had a slot map never gets another one, because the entries lie where the first one put them. */
-function slotMap({ webapi: { look }, region, shards }: RegionSnapshot): RegionAction[] {
+function slotMap(s: RegionSnapshot): RegionAction[] {
+  const { region, shards } = s;
+  const { look } = s.webapi;
   if (look === undefined) return [];
   const isFirst = look.slotMap === undefined && region.status?.slotMap?.version === undefined;
   return [
     ...(isFirst ? [{ kind: 'create-slot-map', shards: indexShards(shards) } as const] : []),
-    ...(look.hasPoseidon ? [] : [{ kind: 'make-poseidon' } as const]),
+    ...(hasPoseidon(s) ? [] : [{ kind: 'make-poseidon' } as const]),
   ];
 }
 

@@ -1,6 +1,7 @@
 import type { Deployment } from '../../lib/kubernetes/resources.ts';
 import type { ConditionUpdate } from '../../operator/runtime/condition.ts';
 import { findCondition } from '../../operator/runtime/condition.ts';
+import { unschedulable } from '../pods/pod-state.ts';
 import { conditionOf, type Finding, someOf } from '../verdict.ts';
 import type { RegionPlan } from './decide.ts';
 import { isComplete, isServing, isShardReady, isStorageReady, isWritable } from './readiness.ts';
@@ -120,8 +121,8 @@ function degraded(s: RegionSnapshot): Finding[] {
   const findings: Finding[] = [];
   const say = (reason: string, message: string) => void findings.push({ reason, message });
   const stuck = s.pods.flatMap(pod => {
-    const told = pod.status?.conditions?.find(({ type, status }) => type === 'PodScheduled' && status === 'False');
-    return told?.reason === 'Unschedulable' ? [`${pod.metadata.name}: ${told.message ?? 'fits nowhere'}`] : [];
+    const told = unschedulable(pod);
+    return told === undefined ? [] : [`${pod.metadata.name}: ${told}`];
   });
   if (stuck.length > 0) say('PlacementUnsatisfied', someOf(stuck, 3));
   for (const { name, deployment } of [

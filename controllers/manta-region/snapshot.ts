@@ -3,7 +3,7 @@ import type { Deployment, Node, Pod, Service, StatefulSet } from '../../lib/kube
 import type { MantaRegion, Shard, StorageNode } from '../../lib/resources/types.ts';
 import type { RegionView } from '../region-view.ts';
 import type { SecretData } from '../secrets/secret-data.ts';
-import type { ReportedNode, SlotMap, WebapiClient } from '../webapi-client.ts';
+import type { WebapiLook } from '../webapi-view.ts';
 import type { NameserviceLook } from './nameservice/look.ts';
 
 /** The region's Secrets, complete. */
@@ -11,17 +11,6 @@ export interface RegionSecrets {
   readonly regionKey: SecretData;
   readonly nameservice: SecretData;
   readonly poseidon: SecretData;
-}
-
-/** What webapi says, where one of its processes answers. */
-export interface WebapiLook {
-  /** To the process that answered. */
-  readonly client: WebapiClient;
-  /** Undefined: there is none. */
-  readonly slotMap: SlotMap | undefined;
-  /** The system account is there, an operator, with the key of the Secret. */
-  readonly hasPoseidon: boolean;
-  readonly nodes: readonly ReportedNode[];
 }
 
 /** Everything that is decided by, as it was when a reconcile began. */

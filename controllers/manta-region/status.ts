@@ -4,8 +4,8 @@ import { type ConditionUpdate, setConditions } from '../../operator/runtime/cond
 import { addressOf } from '../cluster-nodes.ts';
 import { databaseHosts } from '../databases.ts';
 import { labels } from '../names.ts';
+import { isReady } from '../pods/pod-state.ts';
 import { CONFIG_HASH } from '../pods/pod-template.ts';
-import { isReady } from './observe.ts';
 import { isShardReady, isStorageReady, isWritable } from './readiness.ts';
 import type { RegionSnapshot } from './snapshot.ts';
 import { nextStorageNumber } from './templates.ts';

@@ -73,6 +73,8 @@ export function podTemplate(region: RegionView, parts: PodParts): PodTemplate {
           image: region.image(program),
           imagePullPolicy: images.pullPolicy,
           resources,
+          // What ended a program is in the pod's status, where controllers and people see it.
+          terminationMessagePolicy: 'FallbackToLogsOnError',
           securityContext: {
             allowPrivilegeEscalation: false,
             readOnlyRootFilesystem: true,
