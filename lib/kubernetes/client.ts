@@ -6,6 +6,10 @@ import { pods } from './resources.ts';
 import { type ApiRequest, readText, type Transport } from './transport.ts';
 import { decodeWatch, type WatchEvent } from './watch.ts';
 
+const WATCH_S = 600;
+/** A server that does not end a watch so long after its time does nothing any more. */
+const OVERDUE_MS = 30_000;
+
 type Query = Readonly<Record<string, string | number | boolean | undefined>>;
 
 interface Page<T extends KubernetesObject> {
@@ -109,7 +113,7 @@ async function* watch<T extends KubernetesObject>(
   resource: Resource<T>,
   options: Parameters<Kubernetes['watch']>[1],
 ): AsyncGenerator<WatchEvent<T>> {
-  const { namespace, resourceVersion, timeoutS, signal } = options;
+  const { namespace, resourceVersion, timeoutS = WATCH_S, signal } = options;
   const path = withQuery(collectionPath(resource, namespace), {
     ...selectionOf(options),
     watch: true,
@@ -117,7 +121,9 @@ async function* watch<T extends KubernetesObject>(
     resourceVersion,
     timeoutSeconds: timeoutS,
   });
-  const { status, headers, body } = await transport.open({ method: 'GET', path, ...callOf({ signal }) });
+  // Bookmarks are promised to nobody: a resource of which nothing is heard may be silent to the end.
+  const silenceMs = timeoutS * 1_000 + OVERDUE_MS;
+  const { status, headers, body } = await transport.open({ method: 'GET', path, silenceMs, ...callOf({ signal }) });
   try {
     if (status !== 200) {
       const retryAfterS = Number.parseInt(String(headers['retry-after'] ?? ''), 10);

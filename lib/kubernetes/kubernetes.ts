@@ -46,7 +46,7 @@ export interface ListResult<T extends KubernetesObject> {
 export interface WatchOptions extends Selection {
   /** Tells what changed after this version. */
   readonly resourceVersion: string;
-  /** After so long the server ends the watch in order. */
+  /** After so long the server ends the watch in order; when it does not, the watch breaks. Default: 600. */
   readonly timeoutS?: number;
   readonly signal?: AbortSignal;
 }

@@ -16,8 +16,6 @@ export interface TransportConfig {
   readonly connectMs: number;
   /** From call to whole answer, repeats and their waiting included. */
   readonly requestMs: number;
-  /** A stream that is silent for so long is broken off. The server sends a bookmark a minute on every watch. */
-  readonly silenceMs: number;
   readonly maxResponseBytes: number;
   /** How often a request is repeated that the server answers with 429, or with 5xx and Retry-After. */
   readonly maxRepeats: number;
@@ -31,7 +29,6 @@ export const TRANSPORT_DEFAULTS: TransportConfig = {
   maxStreams: 64,
   connectMs: 5_000,
   requestMs: 30_000,
-  silenceMs: 150_000,
   maxResponseBytes: 64 * 1_048_576,
   maxRepeats: 10,
   credentialsMs: 10_000,
@@ -64,6 +61,8 @@ export interface ApiRequest {
   readonly signal?: AbortSignal;
   /** Default: `requestMs`. */
   readonly timeoutMs?: number;
+  /** An open answer that is silent for so long is broken off. Default: never. */
+  readonly silenceMs?: number;
   /** False: the first answer is the answer. Default: true. */
   readonly mayRepeat?: boolean;
 }
@@ -79,7 +78,7 @@ export interface OpenAnswer {
 export interface Transport {
   /** The parsed body of a 2xx answer. Throws ApiError for any other and for none; the signal's reason on abort. */
   json(request: ApiRequest): Promise<unknown>;
-  /** The head of the answer, whatever its status, in `timeoutMs`; the body streams for as long as it is not silent. */
+  /** The head of the answer, whatever its status, within `timeoutMs`; the body streams for as long as it wants. */
   open(request: ApiRequest): Promise<OpenAnswer>;
   /** Ends all connections; running requests fail. */
   close(): Promise<void>;
@@ -137,7 +136,7 @@ export function createTransport(deps: TransportDeps, config: TransportConfig): T
     if (answer.statusCode !== 401) return answer;
     const second = await connection(clock.monotonic());
     if (JSON.stringify(second.endpoint) === JSON.stringify(first.endpoint)) return answer;
-    answer.body.destroy();
+    await answer.body.dump();
     return attempt(second, pool, request, signal);
   }
 
@@ -157,6 +156,7 @@ export function createTransport(deps: TransportDeps, config: TransportConfig): T
         path: to.prefix + request.path,
         headers: { 'user-agent': config.userAgent, ...to.endpoint.headers, ...request.headers },
         body: request.body ?? null,
+        bodyTimeout: request.silenceMs ?? 0,
         signal,
       });
       report(String(answer.statusCode));
@@ -229,7 +229,8 @@ export function createTransport(deps: TransportDeps, config: TransportConfig): T
           head.removeEventListener('abort', abort);
         }
       });
-      answer.body.once('close', unfollow);
+      // Whoever reads it sees its errors; whoever destroys it early need not listen for what undici makes of that.
+      answer.body.on('error', () => {}).once('close', unfollow);
       return { status: answer.statusCode, headers: answer.headers, body: answer.body };
     } catch (error) {
       unfollow();
@@ -263,7 +264,7 @@ function connect(endpoint: Endpoint, identity: string, readAt: number, config: T
     host: url.host,
     prefix: url.pathname.replace(/\/$/, ''),
     requests: new Pool(url.origin, { ...options, connections: config.connections }),
-    streams: new Pool(url.origin, { ...options, connections: config.maxStreams, bodyTimeout: config.silenceMs }),
+    streams: new Pool(url.origin, { ...options, connections: config.maxStreams }),
   };
 }
 
