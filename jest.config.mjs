@@ -10,7 +10,7 @@ export default {
       { jsc: { target: 'es2024', parser: { syntax: 'typescript' } }, module: { type: 'es6' }, sourceMaps: 'inline' },
     ],
   },
-  globalSetup: '<rootDir>/lib/postgres-process/jest-global-setup.ts',
+  globalSetup: '<rootDir>/scripts/jest-global-setup.ts',
   globalTeardown: '<rootDir>/lib/postgres-process/jest-global-teardown.ts',
   testTimeout: 30_000,
 };

@@ -37,7 +37,7 @@ export interface ApiServer {
   readonly kubeconfigFile: string;
   /**
    * For tests that stop, kill, freeze and start it again, as which it keeps its port and, in etcd, what it was told. Its
-   * orderly stop lets it answer what it has begun, and waits for nothing else.
+   * orderly stop takes a second or two: it answers what it has begun and ends its watches in order.
    */
   readonly process: ServerProcess;
   readonly etcd: EtcdCluster;
@@ -56,8 +56,9 @@ const ADMIN: KubernetesUser = { name: 'kubernetes-admin', groups: ['system:maste
  * Starts a real kube-apiserver on a free loopback port, with an etcd of its own, and resolves when it is ready: a few
  * seconds. RBAC and the default admission are on, but for ServiceAccount, which demands of pods what only the controller
  * manager makes. There is none: a StatefulSet gets no pods, nothing is collected with its owner, a namespace that is
- * deleted stays Terminating. What it stores survives a kill of processes, not of the machine. It ends with this process.
- * Throws MantaError `GoProgramMissing`, `EtcdMissing`, `EtcdStart` or `ApiServerStart`; nothing runs then.
+ * deleted stays Terminating, and the aggregated roles `view`, `edit` and `admin` allow nothing. What it stores survives a
+ * kill of processes, not of the machine. It ends with this process. Throws MantaError `GoProgramMissing`, `EtcdMissing`,
+ * `EtcdStart` or `ApiServerStart`; nothing runs then.
  */
 export async function startApiServer(deps: ApiServerDeps, config: ApiServerConfig): Promise<ApiServer> {
   const program = await findApiServer(deps);
@@ -106,6 +107,8 @@ function flagsOf(config: ApiServerConfig, { port, etcd }: { port: number; etcd: 
       'ServiceAccount',
       '--allow-privileged=true',
     ],
+    // Otherwise it waits for its watches, a minute long.
+    ...['--shutdown-send-retry-after=true', '--shutdown-watch-termination-grace-period=1s'],
     ...tokenFlags(config),
     ...(config.args ?? []),
   ];
