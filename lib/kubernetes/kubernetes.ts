@@ -108,7 +108,7 @@ export interface Kubernetes {
   /**
    * Server-side apply: the fields of `intent` become `fieldManager`'s, and what it owned and no longer names is removed.
    * Creates the object if there is none. With `force` it takes fields from other managers, without it throws
-   * `ApiConflict` that names them. With `metadata.uid` or `resourceVersion` in the intent it never creates.
+   * `ApiConflict` that names them. With `metadata.resourceVersion` it applies to that version alone, and never creates.
    */
   apply<T extends KubernetesObject>(
     resource: Resource<T>,

@@ -100,7 +100,7 @@ export async function createApiProxy(server: Pick<ApiServer, 'url' | 'authority'
       const { status, headers = {}, body } = rule.answer;
       incoming.resume();
       response.writeHead(status, { 'content-type': 'application/json', ...headers });
-      response.end(body === undefined ? '' : JSON.stringify(body));
+      response.end(body === undefined ? '' : `${JSON.stringify(body)}\n`);
     };
     if (rule !== undefined) rule.left -= 1;
     if (isHeld) held.add(go);

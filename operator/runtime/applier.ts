@@ -84,7 +84,7 @@ export function createApplier(
     intent: Intent<T>,
     options: ApplyOptions = {},
   ): Promise<Applied<T>> {
-    const text = JSON.stringify(intent);
+    const text = contentOf(intent);
     const place = placeOf(resource, intent, options);
     if (current !== undefined && isDone(current, text, place, options))
       return { object: current, outcome: 'unchanged' };
@@ -100,7 +100,7 @@ export function createApplier(
     wouldSend(informer, intent, options = {}) {
       const current = informer.get(keyOf(intent));
       const place = placeOf(informer.resource, intent, options);
-      return current === undefined || !isDone(current, JSON.stringify(intent), place, options);
+      return current === undefined || !isDone(current, contentOf(intent), place, options);
     },
     async apply(informer, intent, options) {
       const applied = await applyTo(informer.resource, informer.get(keyOf(intent)), intent, options);
@@ -108,6 +108,12 @@ export function createApplier(
       return applied;
     },
   };
+}
+
+/** What is applied, as JSON has it; without the precondition of to what. */
+function contentOf(intent: Pick<Intent<KubernetesObject>, 'metadata'>): string {
+  const { uid: _u, resourceVersion: _v, ...metadata } = intent.metadata;
+  return JSON.stringify({ ...intent, metadata });
 }
 
 function placeOf(

@@ -47,6 +47,12 @@ describe('what has been applied', () => {
     expect(isApplied({ apiVersion: 'v1', kind: 'Thing', ...intent }, live, fields)).toBe(true);
   });
 
+  it('is recognised where the server keeps no empty map', () => {
+    const owned = { 'f:metadata': { 'f:annotations': {}, 'f:labels': { 'f:app': {} } } };
+    const wanted = { metadata: { name: 'a', annotations: {}, labels: { app: 'x' } } };
+    expect(isApplied(wanted, live, owned)).toBe(true);
+  });
+
   it.each([
     ['a value that someone changed', intent, spec({ selector: { app: 'z' } })],
     [

@@ -64,7 +64,9 @@ function covers(fields: FieldSet, wanted: unknown, actual: unknown): boolean {
   if (Array.isArray(wanted) && Array.isArray(actual) && !isInOrder(paths, wanted, actual)) return false;
   return paths.every(path => {
     const [want, have] = [valueAt(path, wanted), valueAt(path, actual)];
-    return want !== undefined && have !== undefined && covers(fields[path] as FieldSet, want, have);
+    // The server keeps no empty map or list, but who owns it.
+    if (have === undefined) return isContainer(want) && sizeOf(want) === 0;
+    return want !== undefined && covers(fields[path] as FieldSet, want, have);
   });
 }
 

@@ -11,8 +11,8 @@ export type WithStatus<Status> = KubernetesObject & { readonly status?: Status }
 export interface StatusWriter {
   /**
    * Brings about that `object` has this status. Sends nothing when it has. When its status was written a moment ago,
-   * and this one is not `urgent`, sends nothing either, and returns after how long to reconcile again. Throws ApiError;
-   * `ApiConflict` for an object of that name that is not this one.
+   * and this one is not `urgent`, sends nothing either, and returns after how long to reconcile again. Throws ApiError:
+   * `ApiConflict` when the object is no longer as it was when the status was made of it.
    */
   write<Status, T extends WithStatus<Status>>(
     informer: Informer<T>,
@@ -41,8 +41,8 @@ export function createStatusWriter(
   return {
     async write(informer, object, status, options = {}) {
       const { signal, urgent = false } = options;
-      const { name, namespace, uid } = object.metadata;
-      const metadata = { name, uid, ...(namespace === undefined ? {} : { namespace }) };
+      const { name, namespace, uid, resourceVersion } = object.metadata;
+      const metadata = { name, resourceVersion, ...(namespace === undefined ? {} : { namespace }) };
       const intent = { metadata, status } as unknown as Intent<KubernetesObject>;
       const to = informer as unknown as Informer<KubernetesObject>;
       if (!applier.wouldSend(to, intent, { subresource: 'status' })) return {};
