@@ -92,7 +92,7 @@ describe('the checker of shard faults', () => {
 describe('the gap that clients felt', () => {
   test('is the longest time between two acknowledgements around the event, replies under way included', () => {
     const writes = [aWrite(1, 'ok'), aWrite(2, 'ok'), aWrite(3, 'unknown'), aWrite(60, 'ok'), aWrite(61, 'ok')];
-    expect(gapBetween(writes, 22, 700)).toEqual({ gapMs: 580, slowestMs: 5, failed: 0, unknown: 1 });
+    expect(gapBetween(writes, 22, 700)).toEqual({ gapMs: 580, since: 25, slowestMs: 5, failed: 0, unknown: 1 });
   });
 
   test('is endless when nothing was acknowledged after the event', () => {

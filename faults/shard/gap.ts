@@ -7,6 +7,8 @@ export interface Gap {
    * already on their way when the fault struck therefore do not make it look short. Infinity: none came after it.
    */
   readonly gapMs: number;
+  /** When it began. */
+  readonly since: number;
   /** The longest that one acknowledged write took, of those under way in the window. */
   readonly slowestMs: number;
   /** Writes that failed, or whose outcome stayed unknown, of those under way in the window. */
@@ -19,10 +21,14 @@ export function gapBetween(writes: readonly WriteOperation[], from: number, unti
   const under = writes.slice(firstAfter(writes, from));
   let last = lastAcknowledgedBefore(writes, from);
   let gapMs = 0;
+  let since = last;
   let hasEnd = false;
   for (const { outcome, complete } of under) {
     if (outcome !== 'ok') continue;
-    gapMs = Math.max(gapMs, complete - last);
+    if (complete - last > gapMs) {
+      gapMs = complete - last;
+      since = last;
+    }
     last = complete;
     hasEnd = complete >= until;
     if (hasEnd) break;
@@ -31,6 +37,7 @@ export function gapBetween(writes: readonly WriteOperation[], from: number, unti
   const acknowledged = within.filter(({ outcome }) => outcome === 'ok');
   return {
     gapMs: acknowledged.length === 0 && !hasEnd ? Number.POSITIVE_INFINITY : gapMs,
+    since,
     slowestMs: acknowledged.reduce((most, { invoke, complete }) => Math.max(most, complete - invoke), 0),
     failed: within.filter(({ outcome }) => outcome === 'fail').length,
     unknown: within.filter(({ outcome }) => outcome === 'unknown').length,

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Gap } from './gap.ts';
 import { percentile } from './gap.ts';
+import { type Processors, watchProcessors } from './processors.ts';
 import type { Rig } from './rig.ts';
 import { goals, type Scenario } from './scenario.ts';
 
@@ -42,6 +43,7 @@ export async function runScenario(rig: Rig, scenario: Scenario, options: RunOpti
   let verdict = 'not checked';
   try {
     const loader = await rig.load(scenario.mustLose === undefined ? {} : { ...scenario.mustLose, paceMs: 0 });
+    const processors = watchProcessors(loader.now);
     try {
       const first = (await rig.state()).generation;
       const times = options.times ?? scenario.times;
@@ -51,12 +53,19 @@ export async function runScenario(rig: Rig, scenario: Scenario, options: RunOpti
         result.runs += 1
       )
         result.gaps.push(
-          await runRound(rig, scenario, { loader, number: result.runs, problems: result.problems, options }),
+          await runRound(rig, scenario, {
+            loader,
+            processors,
+            number: result.runs,
+            problems: result.problems,
+            options,
+          }),
         );
       result.generations = (await rig.state()).generation - first;
     } catch (error) {
       result.problems.push(messageOf(error));
     }
+    processors.stop();
     await rig.shard.network?.healAll();
     const found = await rig.check(loader);
     verdict = found.line;
@@ -81,6 +90,7 @@ async function unavailability(rig: Rig, scenario: Scenario): Promise<string | un
 
 interface RoundContext {
   readonly loader: Awaited<ReturnType<Rig['load']>>;
+  readonly processors: Processors;
   readonly number: number;
   readonly problems: string[];
   readonly options: RunOptions;
@@ -89,7 +99,7 @@ interface RoundContext {
 async function runRound(
   rig: Rig,
   scenario: Scenario,
-  { loader, number, problems, options }: RoundContext,
+  { loader, processors, number, problems, options }: RoundContext,
 ): Promise<Gap> {
   await rig.shard.waitUntilHealthy(RECOVER_MS);
   await loader.acknowledged(RECOVER_MS);
@@ -123,8 +133,10 @@ async function runRound(
   if (scenario.noFailures === true && gap.failed + gap.unknown > 0) {
     problem(`${gap.failed} writes failed and ${gap.unknown} stayed unknown`);
   }
+  const busy = processors.busy(gap.since, gap.since + gap.gapMs);
   options.onRound?.(
-    `${scenario.row} ${scenario.name} ${number + 1}: gap ${gap.gapMs.toFixed(0)} ms, slowest write ` +
+    `${scenario.row} ${scenario.name} ${number + 1}: gap ${gap.gapMs.toFixed(0)} ms, processors ` +
+      `${(busy * 100).toFixed(0)} % busy in it, slowest write ` +
       `${gap.slowestMs.toFixed(0)} ms, ${generations} new generations; healthy after ${(loader.now() - from).toFixed(0)} ms, ` +
       `with gaps up to ${later.gapMs.toFixed(0)} ms meanwhile`,
   );
