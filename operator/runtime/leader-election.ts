@@ -49,6 +49,7 @@ export interface LeaderElector {
 
 export const LEADER_ELECTION_DEFAULTS = { leaseMs: 15_000, renewDeadlineMs: 10_000, retryMs: 2_000 };
 const RELEASE_MS = 3_000;
+const LATE = 'it could not be renewed in time';
 
 /**
  * The times in the Lease are for people. A holder counts from when it sent its last good renewal; a candidate counts
@@ -101,6 +102,10 @@ export function createLeaderElector(deps: LeaderElectionDeps, given: LeaderElect
 
   async function attempt(signal: AbortSignal): Promise<void> {
     if (isOver) return;
+    if (leaderUntil !== undefined && !isLeader()) {
+      lose(LATE);
+      return;
+    }
     const call = { signal, timeoutMs: config.renewDeadlineMs / 2 };
     const isRenewal = leaderUntil !== undefined;
     if (!isRenewal || known === undefined) {
@@ -133,14 +138,20 @@ export function createLeaderElector(deps: LeaderElectionDeps, given: LeaderElect
     const isLate = clock.monotonic() - sentAt >= config.renewDeadlineMs;
     if (isOver || signal.aborted || (isNew && isLate)) return;
     leaderUntil = sentAt + config.renewDeadlineMs;
-    cancelLoss();
-    cancelLoss = schedule(Math.max(0, leaderUntil - clock.monotonic()), () => {
-      if (!isLeader()) lose('it could not be renewed in time');
-    });
+    awaitLoss(leaderUntil);
     if (!isNew) return;
     metrics.leader(name, true);
     logger.info('elected');
     events?.onElected();
+  }
+
+  function awaitLoss(at: number): void {
+    cancelLoss();
+    // Timers may ring a moment early.
+    cancelLoss = schedule(Math.max(0, Math.ceil(at - clock.monotonic())), () => {
+      if (isLeader()) awaitLoss(at);
+      else lose(LATE);
+    });
   }
 
   function lose(why: string): void {
