@@ -33,13 +33,17 @@ const ZONES = ['zone-a', 'zone-b', 'zone-c'];
 const VOLUMES_PER_NODE = 12;
 
 /**
- * Sees to it that a cluster is up, and resolves with its status. One that is up already is taken as it is; what a killed
- * one has left is removed first. The caller holds the lock. Throws MantaErrors that say what to do.
+ * Sees to it that a cluster is up, and resolves with its status. One that is up already is taken as it is, and given the
+ * images that it lacks; what a killed one has left is removed first. The caller holds the lock. Throws MantaErrors that say what to do.
  */
 export async function ensureUp(deps: CommandDeps, size: ClusterSize): Promise<ClusterStatus> {
   const { place } = deps;
   const found = await runningCluster(place);
-  if (found !== undefined) return found;
+  if (found !== undefined) {
+    deps.print(`  a cluster of ${found.nodes.length} nodes is up already\n`);
+    await bringImagesUpToDate(deps, found, size);
+    return found;
+  }
   if (await removeCluster(place)) deps.print('  removed what an earlier cluster had left\n');
   await installPackages(deps);
   const programs = await findClusterPrograms(deps);
@@ -53,9 +57,11 @@ export async function ensureUp(deps: CommandDeps, size: ClusterSize): Promise<Cl
     templates: place.templates,
     isKept: size.isKept,
   };
+  const begun = performance.now();
   const forget = removeOnSignal(place);
   await startCluster(wish, programs, deps.print);
   if (size.isKept) forget();
+  deps.print(`  up after ${((performance.now() - begun) / 1_000).toFixed(1)} s\n`);
   const status = await runningCluster(place);
   if (status === undefined) throw new MantaError('ClusterStart', `the cluster has come up and gone: see ${place.dir}`);
   return status;
@@ -90,6 +96,18 @@ export async function runningCluster(place: ClusterPlace): Promise<ClusterStatus
     return status.isUp ? status : undefined;
   } catch {
     return undefined;
+  } finally {
+    await control.close();
+  }
+}
+
+async function bringImagesUpToDate(deps: CommandDeps, status: ClusterStatus, { images }: ClusterSize): Promise<void> {
+  const wanted = images ?? newestArchives(deps.place.archives);
+  const archives = wanted.filter(archive => !status.archives.includes(archive));
+  if (archives.length === 0) return;
+  const control = controlCluster(deps.place.dir);
+  try {
+    await deps.progress.step('new images', () => control.order({ kind: 'load', archives }));
   } finally {
     await control.close();
   }

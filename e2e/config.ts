@@ -18,6 +18,7 @@ export const USAGE = `A real Kubernetes cluster on this machine, without Docker,
       --nodes 3                       nodes n1, n2, n3
       --image FILE                    an archive of images for its nodes, any number of times; without: the newest of
                                       each name that "npm run images" has made
+      --bare                          no images but those that the cluster itself needs
   npm run e2e -- down               ends it and removes all of it, also what a killed one has left
   npm run e2e -- status             what runs, and how much memory it holds
   npm run e2e -- run COMMAND …      runs a command in the cluster's network, with kubectl, helm and the cluster's names
@@ -67,11 +68,15 @@ function up(args: readonly string[], baseDir: string): E2eCommand {
   try {
     const { values } = parseArgs({
       args: [...args],
-      options: { nodes: { type: 'string' }, image: { type: 'string', multiple: true } },
+      options: {
+        nodes: { type: 'string' },
+        image: { type: 'string', multiple: true },
+        bare: { type: 'boolean', default: false },
+      },
     });
     const nodes = Number(values.nodes ?? DEFAULT_NODES);
     if (!Number.isInteger(nodes) || nodes < 1 || nodes > 9) throw new Error('--nodes must be a number from 1 to 9');
-    return { kind: 'up', nodes, images: values.image?.map(file => resolve(baseDir, file)) };
+    return { kind: 'up', nodes, images: values.bare ? [] : values.image?.map(file => resolve(baseDir, file)) };
   } catch (error) {
     throw usage(error instanceof Error ? error.message : String(error));
   }

@@ -35,7 +35,7 @@ async function execute(command: E2eCommand): Promise<number> {
       return 0;
     case 'down':
       lockCluster(place);
-      print((await removeCluster(place)) ? 'The cluster is gone.\n' : 'There was none.\n');
+      await remove();
       return 0;
     case 'status': {
       const status = await runningCluster(place);
@@ -78,8 +78,13 @@ async function test(args: readonly string[]): Promise<number> {
   try {
     return await runInCluster(deps, [...jest, '--config', 'e2e/jest.config.mjs', ...options], root);
   } finally {
-    if (!isKept) await removeCluster(place);
+    if (!isKept) await remove();
   }
+}
+
+async function remove(): Promise<void> {
+  const isGone = await deps.progress.step('removing the cluster', () => removeCluster(place));
+  if (!isGone) print('  there was none\n');
 }
 
 try {

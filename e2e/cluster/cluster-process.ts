@@ -16,7 +16,7 @@ import { join } from 'node:path';
 import { codeOf, MantaError } from '../../lib/errors/manta-error.ts';
 import { endsWithParent } from '../../lib/lifecycle/ends-with-parent.ts';
 import { createCgroup, inCgroup, processesIn, removeCgroup } from './cgroups.ts';
-import { CONTROL_PLANE } from './control.ts';
+import { CONTROL_PLANE, controlSocket } from './control.ts';
 import { type ClusterPlan, cgroupOf } from './plan.ts';
 import { inNewNamespaces } from './processes.ts';
 import type { ClusterPrograms } from './programs.ts';
@@ -28,6 +28,8 @@ export type ClusterWish = Omit<ClusterPlan, 'apiPort' | 'proxyPort'>;
 /** Ports that are taken when they are free: they stay the same from one cluster to the next. */
 const USUAL_API_PORT = 6443;
 const USUAL_PROXY_PORT = 6480;
+/** What Linux allows. */
+const SOCKET_PATH_BYTES = 107;
 
 /**
  * Starts a cluster and resolves with its plan when it is up. `write` is told of its progress. What an earlier cluster of
@@ -38,6 +40,9 @@ export async function startCluster(
   programs: ClusterPrograms,
   write: (text: string) => void,
 ): Promise<ClusterPlan> {
+  if (Buffer.byteLength(controlSocket(wish.dir)) > SOCKET_PATH_BYTES) {
+    throw new MantaError('ClusterStart', `${wish.dir} is too long a path for a unix socket: set XDG_CACHE_HOME`);
+  }
   mkdirSync(join(wish.dir, 'logs'), { recursive: true });
   linkPrograms(join(wish.dir, 'programs'), programs);
   const api = await listen(USUAL_API_PORT);

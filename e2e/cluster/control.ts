@@ -7,6 +7,7 @@ import type { CommandEnd } from './command.ts';
 import type { Daemon } from './daemon.ts';
 import type { ClusterNode } from './node.ts';
 import { type ClusterStatus, type Order, orderSchema } from './orders.ts';
+import { archiveName } from './place.ts';
 import { type ClusterPlan, cgroupOf } from './plan.ts';
 import type { RunningCluster } from './supervisor.ts';
 import { importArchive } from './template.ts';
@@ -57,6 +58,8 @@ async function carryOut(cluster: RunningCluster, order: Order, plan: ClusterPlan
     case 'load':
       for (const archive of order.archives) {
         await Promise.all(cluster.nodes.filter(({ isUp }) => isUp).map(node => load(node, archive, plan)));
+        const others = cluster.archives.filter(other => archiveName(other) !== archiveName(archive));
+        cluster.archives = [...others, archive];
       }
       return undefined;
   }
@@ -90,7 +93,7 @@ function statusOf(plan: ClusterPlan, cluster: RunningCluster | undefined): Clust
     return memoryBytes === undefined ? {} : { memoryBytes };
   };
   return {
-    ...{ name, isKept, apiPort, proxyPort, isUp: cluster !== undefined },
+    ...{ name, isKept, apiPort, proxyPort, isUp: cluster !== undefined, archives: [...(cluster?.archives ?? [])] },
     controlPlane: { programs: programs(cluster?.controlPlane.programs ?? []), ...memory(CONTROL_PLANE) },
     nodes: (cluster?.nodes ?? []).map(node => ({
       ...{ name: node.name, zone: node.zone, isUp: node.isUp },

