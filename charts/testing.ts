@@ -7,7 +7,9 @@ import { pino } from 'pino';
 import { parseAllDocuments } from 'yaml';
 import { CLUSTER_VERSIONS, HELM } from '../lib/go-program/cluster-programs.ts';
 import { findGoProgram } from '../lib/go-program/go-program.ts';
+import type { Kubernetes } from '../lib/kubernetes/kubernetes.ts';
 import type { KubernetesObject } from '../lib/kubernetes/object.ts';
+import { defineResource } from '../lib/kubernetes/resource.ts';
 
 /** The chart. */
 export const CHART = join(import.meta.dirname, 'manta');
@@ -69,4 +71,18 @@ export function manifestsOf(text: string): readonly Manifest[] {
 /** The objects of one of the chart's samples. */
 export function sample(name: string): readonly Manifest[] {
   return manifestsOf(readFileSync(join(CHART, 'samples', `${name}.yaml`), 'utf8'));
+}
+
+const CLUSTER_WIDE =
+  /^(ClusterRole(Binding)?|ValidatingAdmissionPolicy(Binding)?|PriorityClass|StorageClass|PersistentVolume)$/;
+
+/** Creates an object of any kind that the chart has, in the release's namespace where it has one. */
+export async function applyManifest(client: Kubernetes, manifest: Manifest): Promise<void> {
+  const [group, version] = /\//.test(manifest.apiVersion ?? '') ? (manifest.apiVersion ?? '').split('/') : ['', 'v1'];
+  const { kind } = manifest;
+  const plural = kind.toLowerCase().replace(/y$/, 'ie').replace(/s$/, 'se').concat('s');
+  const namespaced = !CLUSTER_WIDE.test(kind);
+  const resource = defineResource({ group: group ?? '', version: version ?? '', kind, plural, namespaced });
+  const namespace = namespaced ? { namespace: NAMESPACE } : {};
+  await client.create(resource, { ...manifest, metadata: { ...manifest.metadata, ...namespace } });
 }

@@ -1,4 +1,4 @@
-import type { MantaRegion, MantaRegionSpec } from './types.ts';
+import type { MantaRegion, MantaRegionSpec, Shard, ShardSpec, StorageNode, StorageNodeSpec } from './types.ts';
 
 /** A region as the API server answers for the shortest dev manifest, with what `spec` sets besides. For tests. */
 export function aRegion(spec: Partial<MantaRegionSpec> = {}): MantaRegion {
@@ -41,3 +41,32 @@ export function aRegion(spec: Partial<MantaRegionSpec> = {}): MantaRegion {
 
 /** The zones of a region with three. */
 export const threeZones = ['us-east-1a', 'us-east-1b', 'us-east-1c'] as const;
+
+/** An index shard as the API server answers for a short manifest, with what `spec` sets besides. For tests. */
+export function aShard(spec: Partial<ShardSpec> = {}): Shard {
+  return {
+    apiVersion: 'manta.io/v1alpha1',
+    kind: 'Shard',
+    metadata: { name: 'shard-2', namespace: 'manta' },
+    spec: {
+      databases: ['index'],
+      vnodes: 'None',
+      peers: 3,
+      postgres: {},
+      storage: { data: { size: '5Gi' }, wal: { size: '2Gi' } },
+      failover: 'auto',
+      deletionPolicy: 'Retain',
+      ...spec,
+    },
+  };
+}
+
+/** A storage node as the API server answers for a short manifest, with what `spec` sets besides. For tests. */
+export function aStorageNode(spec: Partial<StorageNodeSpec> = {}): StorageNode {
+  return {
+    apiVersion: 'manta.io/v1alpha1',
+    kind: 'StorageNode',
+    metadata: { name: 'stor-2', namespace: 'manta' },
+    spec: { zone: 'local', volume: { size: '20Gi' }, mode: 'ReadWrite', deletionPolicy: 'Retain', ...spec },
+  };
+}
