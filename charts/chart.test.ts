@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parse } from 'yaml';
+import { operatorConfigSchema } from '../operator/config.ts';
 import { CHART, type Helm, type Manifest, NAMESPACE, startHelm } from './testing.ts';
 
 let helm: Helm;
@@ -92,6 +93,22 @@ describe('the operator', () => {
     const objects = await helm.render({ image: { registry: 'registry.example.net/manta', digest, tag: 'ignored' } });
     const { spec } = named(objects, 'Deployment', 'manta-operator');
     expect(spec.template.spec.containers[0].image).toBe(`registry.example.net/manta/operator@${digest}`);
+  });
+
+  it('understands what it is told, and takes its region and its images from there', async () => {
+    const config = async (values: object) =>
+      operatorConfigSchema.parse(
+        parse(named(await helm.render(values), 'ConfigMap', 'manta-operator').data['operator.yaml']),
+      );
+    expect(await config({})).toMatchObject({ namespace: NAMESPACE, images: { registry: 'manta', version: '0.1.0' } });
+    const metricsFrom = [{ podSelector: { matchLabels: { app: 'prometheus' } } }];
+    const networkPolicies = { enabled: false, apiServerCIDRs: ['10.0.0.1/32', '10.0.0.2/32'], metricsFrom };
+    const image = { registry: 'registry.example.net:5000/manta', tag: '1.10' };
+    expect(await config({ image, networkPolicies, logLevel: 'debug' })).toMatchObject({
+      images: { registry: image.registry, version: '1.10' },
+      networkPolicies,
+      logLevel: 'debug',
+    });
   });
 
   it('is replaced when what it is told changes, and not otherwise', async () => {
