@@ -28,7 +28,7 @@ export interface ManagerConfig extends CacheConfig {
   readonly control: { readonly host: string; readonly port: number };
   /** Without: this process is alone, and acts as soon as its caches have synced. */
   readonly leaderElection?: LeaderElectionConfig;
-  /** Milliseconds that running reconciles and requests get at stop. */
+  /** Milliseconds that running reconciles get at stop, all together, and then requests to the control port. */
   readonly drainMs: number;
 }
 
@@ -57,6 +57,8 @@ export interface Manager {
 }
 
 const SYNC_LOOK_MS = 20;
+/** However long others took, what stops last may end what it has begun. */
+const LEAST_DRAIN_MS = 500;
 
 export function createManager(deps: ManagerDeps, config: ManagerConfig): Manager {
   const { clock, logger } = deps;
@@ -65,14 +67,14 @@ export function createManager(deps: ManagerDeps, config: ManagerConfig): Manager
   const isLeader = () => elector?.isLeader() ?? true;
   const runnables: LeaderRunnable[] = [];
   const started: LeaderRunnable[] = [];
-  let phase: 'new' | 'running' | 'leading' | 'stopping' = 'new';
+  let phase: 'new' | 'running' | 'leading' | 'lost' | 'stopping' = 'new';
   let stopped: Promise<void> | undefined;
 
   const kubernetes = deps.kubernetes.guarded(() => {
     if (!isLeader()) throw new MantaError('NotLeader', 'another process may act by now');
   });
   const control = createControlServer(
-    { ...deps, isReady: cache.hasSynced, isLive: () => phase !== 'leading' || isLeader() },
+    { ...deps, isReady: cache.hasSynced, isLive: () => phase !== 'lost' && (phase !== 'leading' || isLeader()) },
     { ...config.control, drainMs: config.drainMs },
   );
 
@@ -100,13 +102,16 @@ export function createManager(deps: ManagerDeps, config: ManagerConfig): Manager
   }
 
   function lost(): void {
-    phase = 'stopping';
+    phase = 'lost';
     deps.exit();
   }
 
   async function stopAll(): Promise<void> {
     phase = 'stopping';
-    for (const runnable of started.splice(0).reverse()) await runnable.stop(config.drainMs);
+    const until = clock.monotonic() + config.drainMs;
+    for (const runnable of started.splice(0).reverse()) {
+      await runnable.stop(Math.max(LEAST_DRAIN_MS, until - clock.monotonic()));
+    }
     await elector?.stop();
     await cache.stop();
     await control.close();

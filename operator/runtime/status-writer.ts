@@ -5,7 +5,7 @@ import type { Informer } from './informer.ts';
 import type { Result } from './request.ts';
 
 /** An object with a status that its controller alone writes. */
-export type WithStatus<Status> = KubernetesObject & { readonly status?: Status };
+export type WithStatus = KubernetesObject & { readonly status?: unknown };
 
 /** Writes the status of objects, no more often than is of use. */
 export interface StatusWriter {
@@ -14,10 +14,10 @@ export interface StatusWriter {
    * and this one is not `urgent`, sends nothing either, and returns after how long to reconcile again. Throws ApiError:
    * `ApiConflict` when the object is no longer as it was when the status was made of it.
    */
-  write<Status, T extends WithStatus<Status>>(
+  write<T extends WithStatus>(
     informer: Informer<T>,
     object: Stored<T>,
-    status: Status,
+    status: NonNullable<T['status']>,
     options?: { readonly urgent?: boolean; readonly signal?: AbortSignal },
   ): Promise<Result>;
 }
