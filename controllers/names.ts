@@ -1,16 +1,11 @@
+import { partLabels } from '../lib/resources/names.ts';
+
 /** What all keys of a region in etcd begin with: one region, one etcd. replication.md §6.1. */
 export const ETCD_ROOT = '/manta';
 
 /** Labels of everything that the controllers make, operations.md §0.1. */
 export const labels = {
-  /** The program. */
-  service: 'manta.io/service',
-  /** Name of the MantaRegion. */
-  region: 'manta.io/region',
-  /** Name of the Shard. */
-  shard: 'manta.io/shard',
-  /** Name of the StorageNode. */
-  storageNode: 'manta.io/storage-node',
+  ...partLabels,
   /** Role of a database pod, for people and the Service `pg-<n>-rw`: nothing reads it to decide. */
   role: 'manta.io/role',
   /** Generation of a database pod's shard, for display. */

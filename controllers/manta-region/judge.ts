@@ -89,9 +89,12 @@ function unready(s: RegionSnapshot): Finding[] {
   return findings;
 }
 
-function nameserviceSilence({ nameservice: { statefulSet, look, isAccessRight } }: RegionSnapshot): string | undefined {
+function nameserviceSilence({ region, nameservice }: RegionSnapshot): string | undefined {
+  const { statefulSet, look, isAccessRight } = nameservice;
+  // An operator that has just started has not looked yet; users that the shards have used are there.
+  const isNew = region.status?.slotMap === undefined;
   if (statefulSet === undefined || look === undefined) return 'nameservice is being made';
-  if (look.clusterId !== undefined) return isAccessRight ? undefined : 'users of nameservice are being made';
+  if (look.clusterId !== undefined) return isAccessRight || !isNew ? undefined : 'users of nameservice are being made';
   const silent = look.members.filter(({ isHealthy }) => !isHealthy).map(({ name }) => name);
   return `nameservice has no quorum, ${someOf(silent)} ${silent.length === 1 ? 'does' : 'do'} not answer: kubectl get pods -l manta.io/service=nameservice`;
 }

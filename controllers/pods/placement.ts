@@ -66,32 +66,37 @@ export function storagePlacement(
   const { placement, profile, zones } = region.spec;
   const selector = selectorOf(region, 'storage');
   const apart = placement.strictness === 'Required' ? required(selector) : preferred(selector);
-  return {
+  return stated({
     nodeSelector: {
       ...placement.storageNodeSelector,
       ...(zones.length > 1 ? { [nodeLabels.zone]: node.zone } : {}),
     },
     tolerations: [{ key: STORAGE_TAINT, operator: 'Exists' }, ...placement.tolerations],
-    affinity: {
-      ...(profile === 'dev' ? {} : { podAntiAffinity: apart }),
-      ...(node.nodeName === undefined ? {} : { nodeAffinity: onNode(node.nodeName) }),
-    },
-  };
+    affinity: stated({
+      podAntiAffinity: profile === 'dev' ? {} : apart,
+      nodeAffinity: node.nodeName === undefined ? {} : onNode(node.nodeName),
+    }),
+  });
 }
 
 /** With three zones only nodes of these zones; with one the label is not used. */
 function placed(region: RegionView, rules: Rules): Placement {
   const { placement, zones } = region.spec;
   const inZones: NodeTerm = { matchExpressions: [{ key: nodeLabels.zone, operator: 'In', values: [...zones].sort() }] };
-  return {
+  return stated({
     nodeSelector: rules.nodeSelector ?? placement.serviceNodeSelector,
     tolerations: rules.tolerations ?? placement.tolerations,
     topologySpreadConstraints: rules.spread ?? [],
-    affinity: {
-      ...(rules.podAntiAffinity === undefined ? {} : { podAntiAffinity: rules.podAntiAffinity }),
-      ...(zones.length > 1 ? { nodeAffinity: requiredNode(inZones) } : {}),
-    },
-  };
+    affinity: stated({
+      podAntiAffinity: rules.podAntiAffinity ?? {},
+      nodeAffinity: zones.length > 1 ? requiredNode(inZones) : {},
+    }),
+  });
+}
+
+/** Without what says nothing: the API server drops empty lists and maps, and would never show what was applied. */
+function stated<T extends object>(parts: T): Partial<T> {
+  return Object.fromEntries(Object.entries(parts).filter(([, part]) => Object.keys(part).length > 0)) as Partial<T>;
 }
 
 function zoneSpread({ spec }: RegionView, counted: Pick<Spread, 'labelSelector' | 'matchLabelKeys'>): Spread[] {

@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { Pod, StatefulSet } from '../../lib/kubernetes/resources.ts';
+import type { ContainerResources } from '../../lib/resources/pod-resources.ts';
 import type { Program } from '../../lib/resources/profile-defaults.ts';
 import type { RegionView } from '../region-view.ts';
 import type { Placement } from './placement.ts';
+import { canonicalQuantities } from './quantities.ts';
 
 type PodSpec = NonNullable<Pod['spec']>;
 type Container = PodSpec['containers'][number];
@@ -29,7 +31,7 @@ export interface PodParts {
   readonly labels?: Readonly<Record<string, string>>;
   readonly container: Omit<Container, 'name' | 'image' | 'imagePullPolicy' | 'resources' | 'securityContext'>;
   /** In place of the region's. */
-  readonly resources?: Container['resources'];
+  readonly resources?: ContainerResources;
   readonly volumes: readonly Volume[];
   readonly placement: Placement;
   readonly graceSeconds: number;
@@ -44,7 +46,8 @@ export function podTemplate(region: RegionView, parts: PodParts): PodTemplate {
   const { program, placement, graceSeconds } = parts;
   const { images } = region.spec;
   const user = USERS[program];
-  const resources = parts.resources ?? region.spec.services[program].resources;
+  const { requests, limits } = parts.resources ?? region.spec.services[program].resources;
+  const resources = { requests: canonicalQuantities(requests), limits: canonicalQuantities(limits) };
   return {
     metadata: {
       labels: { ...region.labelsOf(program), ...parts.labels },
@@ -104,7 +107,7 @@ export function httpProbe(
 
 /** An environment variable with a field of the pod itself. */
 export function fromPod(name: string, fieldPath: string) {
-  return { name, valueFrom: { fieldRef: { fieldPath } } };
+  return { name, valueFrom: { fieldRef: { apiVersion: 'v1', fieldPath } } };
 }
 
 /** A Secret mounted with only these entries; `as` renames them. */

@@ -3,7 +3,8 @@ import type { ConfigMap, PodDisruptionBudget, Service, StatefulSet } from '../..
 import { nodeLabels, shardNumberOf, shardWorkloadOf } from '../../lib/resources/names.ts';
 import { withResources } from '../../lib/resources/pod-resources.ts';
 import type { ClaimTemplate, Shard } from '../../lib/resources/types.ts';
-import { labels, PORTS, SECRETS } from '../names.ts';
+import { labels, MANAGER, PORTS, SECRETS } from '../names.ts';
+import { claimTemplate } from '../pods/claim-template.ts';
 import { peerPlacement } from '../pods/placement.ts';
 import { fromPod, httpProbe, podTemplate, secretVolume } from '../pods/pod-template.ts';
 import type { RegionView } from '../region-view.ts';
@@ -94,17 +95,9 @@ export function shardStatefulSet(region: RegionView, shard: ShardView, laidOut: 
       revisionHistoryLimit: 3,
       selector: { matchLabels: peerSelector(region, shard.name) },
       template: peerTemplate(region, shard),
-      volumeClaimTemplates: (['data', 'wal'] as const).map(claim => ({
-        metadata: {
-          name: claim,
-          labels: {
-            ...peerSelector(region, shard.name),
-            [labels.managedBy]: 'manta-operator',
-            [labels.retain]: 'true',
-          },
-        },
-        spec: claimSpec(laidOut.claims[claim]),
-      })),
+      volumeClaimTemplates: (['data', 'wal'] as const).map(claim =>
+        claimTemplate(claim, claimLabels(region, shard.name), laidOut.claims[claim]),
+      ),
     },
   };
 }
@@ -169,7 +162,7 @@ function volumesOf(shard: ShardView) {
       name: 'pod',
       // Clusters that give pods the labels of their node show the zone; elsewhere the file is empty.
       downwardAPI: {
-        items: [{ path: 'zone', fieldRef: { fieldPath: `metadata.labels['${nodeLabels.zone}']` } }],
+        items: [{ path: 'zone', fieldRef: { apiVersion: 'v1', fieldPath: `metadata.labels['${nodeLabels.zone}']` } }],
       },
     },
     { name: 'run', emptyDir: { medium: 'Memory', sizeLimit: '16Mi' } },
@@ -182,12 +175,9 @@ function configOf(region: RegionView, shard: ShardView): string {
   return sitterConfig(region, shardNumberOf(shard.name));
 }
 
-function claimSpec({ class: storageClassName, size }: ClaimTemplate) {
-  return {
-    accessModes: ['ReadWriteOnce'],
-    ...(storageClassName === undefined ? {} : { storageClassName }),
-    resources: { requests: { storage: size } },
-  };
+/** Of the claims of a shard's peers: they outlive pods, StatefulSet and Shard. */
+function claimLabels(region: RegionView, shard: string) {
+  return { ...peerSelector(region, shard), [labels.managedBy]: MANAGER, [labels.retain]: 'true' };
 }
 
 function metadataOf(region: RegionView, shard: ShardView, name: string) {

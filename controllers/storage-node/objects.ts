@@ -12,6 +12,7 @@ import type {
 import { storageIdOf } from '../../lib/resources/names.ts';
 import type { StorageNode } from '../../lib/resources/types.ts';
 import { labels, PORTS, SECRETS } from '../names.ts';
+import { claimSpec } from '../pods/claim-template.ts';
 import { storagePlacement } from '../pods/placement.ts';
 import { fromPod, httpProbe, podTemplate, secretVolume } from '../pods/pod-template.ts';
 import type { RegionView } from '../region-view.ts';
@@ -78,11 +79,7 @@ export function storageClaim(region: RegionView, node: NodeView, size: string): 
   const metadata = metadataOf(region, node);
   return {
     metadata: { ...metadata, labels: { ...metadata.labels, [labels.retain]: 'true' } },
-    spec: {
-      accessModes: ['ReadWriteOnce'],
-      ...(storageClassName === undefined ? {} : { storageClassName }),
-      resources: { requests: { storage: size } },
-    },
+    spec: claimSpec({ size, ...(storageClassName === undefined ? {} : { class: storageClassName }) }),
   };
 }
 

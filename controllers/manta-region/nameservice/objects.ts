@@ -1,6 +1,7 @@
 import type { Intent } from '../../../lib/kubernetes/object.ts';
 import type { ConfigMap, PodDisruptionBudget, Service, StatefulSet } from '../../../lib/kubernetes/resources.ts';
 import { labels, NAMESERVICE, nameserviceHost, nameserviceMembers, PORTS, SECRETS } from '../../names.ts';
+import { claimTemplate } from '../../pods/claim-template.ts';
 import { nameservicePlacement } from '../../pods/placement.ts';
 import { fromPod, podTemplate, secretVolume } from '../../pods/pod-template.ts';
 import type { RegionView } from '../../region-view.ts';
@@ -93,14 +94,7 @@ export function nameserviceStatefulSet(region: RegionView): Intent<StatefulSet> 
         ],
       }),
       volumeClaimTemplates: [
-        {
-          metadata: { name: 'data', labels: { ...region.labelsOf('nameservice'), [labels.retain]: 'true' } },
-          spec: {
-            accessModes: ['ReadWriteOnce'],
-            ...(storage.class === undefined ? {} : { storageClassName: storage.class }),
-            resources: { requests: { storage: storage.size } },
-          },
-        },
+        claimTemplate('data', { ...region.labelsOf('nameservice'), [labels.retain]: 'true' }, storage),
       ],
     },
   };
