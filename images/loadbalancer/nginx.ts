@@ -76,6 +76,7 @@ export function createNginx(
       child = undefined;
       if (!isStopping) die(how);
     });
+    logger.info({ master: started.pid }, 'nginx started');
     createInterface({ input: started.stderr }).on('line', line => logNginxLine(logger, line));
   }
 
