@@ -7,6 +7,18 @@ export const nodeLabels = { role: 'manta.io/node-role', zone: 'topology.kubernet
 /** Taint of Nodes for storage, which storage pods tolerate. */
 export const STORAGE_TAINT = 'manta.io/storage';
 
+/** Labels that say what a pod, or another object of a region, is part of: operations.md §0.1. */
+export const partLabels = {
+  /** The program. */
+  service: 'manta.io/service',
+  /** Name of the MantaRegion. */
+  region: 'manta.io/region',
+  /** Name of the Shard. */
+  shard: 'manta.io/shard',
+  /** Name of the StorageNode. */
+  storageNode: 'manta.io/storage-node',
+} as const;
+
 /** Annotations by which people ask for what is not desired state (§3.3.4, §3.6). */
 export const annotations = {
   /** `<id> <verb> [<peer>] [--flag …]` */
