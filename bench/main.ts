@@ -5,9 +5,11 @@ import { parseArgs } from 'node:util';
 import { freePort, startRegion } from '../faults/region.ts';
 import { measureApi } from './api.ts';
 import { failover } from './failover/failover.ts';
+import { operator } from './operator/operator.ts';
 
 const HELP = `npm run bench -- [--seconds 5] [--in-flight 1,32]
 npm run bench -- failover [options], described by --help after it
+npm run bench -- operator [options], likewise
 
 Without a name: starts a region on this machine in a temporary directory and measures its public API, one operation after the other.
 Client, API, storage nodes and PostgreSQL share the processors and the disk, so compare runs on one machine only.
@@ -43,5 +45,7 @@ async function api(): Promise<void> {
   }
 }
 
-if (process.argv[2] === 'failover') process.exitCode = await failover(process.argv.slice(3));
+const [name, ...args] = process.argv.slice(2);
+if (name === 'failover') process.exitCode = await failover(args);
+else if (name === 'operator') process.exitCode = await operator(args);
 else await api();

@@ -83,6 +83,21 @@ describe('a Kubernetes client', () => {
     expect(forced.data).toEqual({ x: '2' });
   });
 
+  it('never touches who owns which fields by sending back an object that it has read in part', async () => {
+    await kubernetes.apply(
+      configMaps,
+      { metadata: { namespace, name: 'a' }, data: { x: '1' } },
+      { fieldManager: 'us' },
+    );
+    const read = await kubernetes.get(configMaps, { namespace, name: 'a' });
+    if (read === undefined) throw new Error('it was just applied');
+    const replaced = await kubernetes.replace(configMaps, {
+      ...read,
+      metadata: { ...read.metadata, managedFields: [], labels: { a: 'b' } },
+    });
+    expect(replaced.metadata.managedFields?.map(({ manager }) => manager)).toContain('us');
+  });
+
   it('applies a status apart from the rest, and patches single fields', async () => {
     const template = { metadata: { labels: { a: 'b' } }, spec: { containers: [{ name: 'c', image: 'i' }] } };
     const spec = { selector: { matchLabels: { a: 'b' } }, template };

@@ -1,6 +1,6 @@
 import { ApiError, apiErrorOf } from './api-error.ts';
 import type { DeleteOptions, Kubernetes, ListOptions, Selection, WriteOptions } from './kubernetes.ts';
-import { type KubernetesObject, keyOf, type ObjectKey, type Stored } from './object.ts';
+import { type KubernetesObject, keyOf, type ObjectKey, type ObjectMeta, type Stored } from './object.ts';
 import { apiVersionOf, collectionPath, objectPath, type Resource } from './resource.ts';
 import { pods } from './resources.ts';
 import { type ApiRequest, readText, type Transport } from './transport.ts';
@@ -209,9 +209,13 @@ function namespaceOf(resource: Resource, object: KubernetesObject): string | und
   return resource.namespaced ? keyOf(object).namespace : undefined;
 }
 
-/** Lists leave out what their items are, and builders may: the resource knows. */
-function typed(resource: Resource, object: object): object {
-  return { ...object, apiVersion: apiVersionOf(resource), kind: resource.kind };
+/**
+ * Lists leave out what their items are, and builders may: the resource knows. `managedFields` are the server's to keep;
+ * those of a cached object may be in part, and sending a part would take the rest away.
+ */
+function typed(resource: Resource, object: { readonly metadata?: Partial<ObjectMeta> }): object {
+  const { managedFields: _, ...metadata } = object.metadata ?? {};
+  return { ...object, metadata, apiVersion: apiVersionOf(resource), kind: resource.kind };
 }
 
 function withQuery(path: string, query: Query): string {

@@ -94,6 +94,7 @@ describe('what has been applied', () => {
     expect(fieldsAppliedBy(object, 'nobody', undefined)).toBeUndefined();
     const kept = keepFieldsOf(object, ['us']);
     expect(kept.metadata.managedFields).toHaveLength(3);
+    expect(fieldsAppliedBy(kept, 'us', undefined)).toEqual(fields);
     expect('managedFields' in keepFieldsOf(object, ['nobody']).metadata).toBe(false);
   });
 });

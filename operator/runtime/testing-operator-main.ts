@@ -7,4 +7,4 @@ const config = JSON.parse(process.argv[2] ?? '') as TestOperatorConfig;
 const logger = pino({ name: config.identity });
 const { manager } = await createTestOperator({ logger, exit: () => process.exit(1) }, config);
 stopOnSignals({ logger }, manager.stop);
-await manager.start();
+logger.info(await manager.start(), 'listening');

@@ -6,6 +6,7 @@ import { keyOf } from '../../lib/kubernetes/object.ts';
 import { configMaps } from '../../lib/kubernetes/resources.ts';
 import { systemClock } from '../../lib/lifecycle/clock.ts';
 import { createApplier } from './applier.ts';
+import { setConditions } from './condition.ts';
 import { watching } from './controller.ts';
 import { addFinalizer, isBeingDeleted, removeFinalizer } from './finalizer.ts';
 import { createManager, type Manager } from './manager.ts';
@@ -85,7 +86,15 @@ export async function createTestOperator(
       data: { size: String(size), by: identity },
     };
     await applier.apply(children, intent, { signal });
-    return status.write(parents, thing, { size, by: identity }, { signal });
+    const said = ['Ready', 'Sized', 'Owned'].map(type => ({
+      type,
+      status: 'True' as const,
+      reason: 'AsWanted',
+      message: `the thing has its size, ${size}`,
+      observedGeneration: thing.metadata.generation ?? 0,
+    }));
+    const conditions = setConditions(thing.status?.conditions, said, systemClock.now());
+    return status.write(parents, thing, { size, by: identity, conditions }, { signal });
   }
 
   manager.add({
