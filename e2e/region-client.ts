@@ -13,7 +13,7 @@ export interface RegionClient {
   close(): void;
 }
 
-const BIN = join(import.meta.dirname, '..', 'node_modules', '.bin');
+const BIN = join(import.meta.dirname, '..', 'node_modules', 'manta', 'bin');
 
 /** For the region of a namespace whose front door and Secrets are there. Throws MantaError `NoRegion`. */
 export async function createRegionClient(kubernetes: Kubernetes, namespace: string): Promise<RegionClient> {
