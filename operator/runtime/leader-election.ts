@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { ApiError, isConflict } from '../../lib/kubernetes/api-error.ts';
-import type { Kubernetes } from '../../lib/kubernetes/kubernetes.ts';
+import type { CallOptions, Kubernetes } from '../../lib/kubernetes/kubernetes.ts';
 import type { Stored } from '../../lib/kubernetes/object.ts';
 import { type Lease, leases } from '../../lib/kubernetes/resources.ts';
 import type { Clock } from '../../lib/lifecycle/clock.ts';
@@ -107,29 +107,29 @@ export function createLeaderElector(deps: LeaderElectionDeps, given: LeaderElect
       return;
     }
     const call = { signal, timeoutMs: config.renewDeadlineMs / 2 };
-    const isRenewal = leaderUntil !== undefined;
-    if (!isRenewal || known === undefined) {
-      see(await kubernetes.get(leases, { namespace, name }, call));
-      if (known?.spec?.holderIdentity !== identity && !isFree()) {
-        if (isRenewal) lose(`it is ${known?.spec?.holderIdentity}'s`);
-        return;
-      }
-    }
+    if ((leaderUntil === undefined || known === undefined) && !(await look(call))) return;
     const sentAt = clock.monotonic();
-    const lease = leaseOf(identity);
     try {
-      see(
-        known === undefined
-          ? await kubernetes.create(leases, lease, call)
-          : await kubernetes.replace(leases, lease, call),
-      );
+      const lease = leaseOf(identity);
+      const written =
+        known === undefined ? kubernetes.create(leases, lease, call) : kubernetes.replace(leases, lease, call);
+      see(await written);
     } catch (error) {
-      // Another one was faster, or an answer was lost: the next attempt reads first.
       known = undefined;
-      if (isConflict(error) || (error instanceof ApiError && error.reason === 'AlreadyExists')) return;
-      throw error;
+      if (!isConflict(error) && !(error instanceof ApiError && error.reason === 'AlreadyExists')) throw error;
+      // Another one was faster, or the answer to an earlier attempt was lost.
+      if (leaderUntil !== undefined) await look(call);
+      return;
     }
     hold(sentAt, signal);
+  }
+
+  /** Reads the lease. True when this process may take or renew it. */
+  async function look(call: CallOptions): Promise<boolean> {
+    see(await kubernetes.get(leases, { namespace, name }, call));
+    if (known?.spec?.holderIdentity === identity || isFree()) return true;
+    lose(`it is ${known?.spec?.holderIdentity}'s`);
+    return false;
   }
 
   function hold(sentAt: number, signal: AbortSignal): void {
