@@ -115,7 +115,7 @@ async function execute(order: Order): Promise<void> {
   }
   if (order.isChecked) {
     for (const { image, archive } of planned) {
-      await progress.step(`check ${image.name}`, say => checkArchive(image.name, archive, say));
+      await progress.step(`check ${image.name}`, () => checkArchive(image.name, archive));
     }
   }
 }

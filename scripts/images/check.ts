@@ -11,6 +11,7 @@ import { type Trial, trialOf } from './trials.ts';
 
 /** Of all programs: `USER` of their Dockerfiles. */
 const USER = '65532:65532';
+const ENDED_WELL = 'ended with 0';
 const UP_WITHIN_MS = 60_000;
 const DOWN_WITHIN_MS = 30_000;
 
@@ -18,7 +19,7 @@ const DOWN_WITHIN_MS = 30_000;
  * Starts an image's program as a pod would and sees it come up and, on SIGTERM, end in order: as its own user, who owns
  * nothing, with a root file system that cannot be written. Throws MantaError `ImageUnfit`, with what the program said.
  */
-export async function checkArchive(name: string, archive: string, say: (text: string) => void): Promise<void> {
+export async function checkArchive(name: string, archive: string): Promise<void> {
   if (process.platform !== 'linux' || process.getuid?.() !== 0)
     throw new MantaError('Usage', '--check needs Linux and root');
   const dir = mkdtempSync(join(tmpdir(), 'manta-check-'));
@@ -27,10 +28,11 @@ export async function checkArchive(name: string, archive: string, say: (text: st
     const root = join(dir, 'root');
     const start = await unpackArchive(archive, root);
     if (start.user !== USER) throw new MantaError('ImageUnfit', `${name} runs as ${start.user || 'root'}, not ${USER}`);
+    const [own] = ownedFiles(root);
+    if (own !== undefined) throw new MantaError('ImageUnfit', `${name}: its user could change ${own}`);
     await tryWriting(root, start);
     const ports = (await freePorts(4)) as [number, number, number, number];
     await tryProgram(name, dir, start, await trialOf(name, ports));
-    say(`came up and ended in order; ${owned(root)} files that its user could change`);
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }
@@ -66,7 +68,13 @@ async function tryProgram(name: string, dir: string, start: ImageStart, trial: T
     chownSync(source, 65_532, 65_532);
     writable[target] = source;
   }
-  const { args, env = [] } = trial;
+  const { args, env = [], commands = [] } = trial;
+  for (const script of commands) {
+    const command = ['sh', '-ec', script];
+    const container = startContainer({ root: join(dir, 'root'), start, command, args: [], writable, readOnly: {} });
+    const how = await container.ended;
+    if (how !== ENDED_WELL) throw unfit(name, `${script} ${how}`, container);
+  }
   const container = startContainer({
     root: join(dir, 'root'),
     start,
@@ -79,7 +87,7 @@ async function tryProgram(name: string, dir: string, start: ImageStart, trial: T
     await comesUp(name, container, trial);
     container.terminate();
     const how = await Promise.race([container.ended, sleep(DOWN_WITHIN_MS, 'did not end')]);
-    if (how !== `ended with ${trial.exitCode ?? 0}`) throw unfit(name, `on SIGTERM it ${how}`, container);
+    if (how !== ENDED_WELL) throw unfit(name, `on SIGTERM it ${how}`, container);
   } finally {
     container.kill();
     await container.ended;
@@ -108,9 +116,11 @@ function unfit(name: string, what: string, container: Container): MantaError {
   return new MantaError('ImageUnfit', `${name}: ${what}. It said:\n${container.output().slice(-4_000)}`);
 }
 
-/** How much of the image belongs to its user: nothing should. */
-function owned(root: string): number {
-  return readdirSync(root, { recursive: true, withFileTypes: true }).filter(
-    entry => entry.isFile() && statSync(join(entry.parentPath, entry.name), { throwIfNoEntry: false })?.uid === 65_532,
-  ).length;
+/** Files of the image that belong to its user. */
+function ownedFiles(root: string): readonly string[] {
+  return readdirSync(root, { recursive: true, withFileTypes: true })
+    .filter(entry => entry.isFile())
+    .map(entry => join(entry.parentPath, entry.name))
+    .filter(file => statSync(file).uid === 65_532)
+    .map(file => file.slice(root.length));
 }

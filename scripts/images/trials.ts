@@ -22,8 +22,8 @@ export interface Trial {
   readonly writable: readonly string[];
   /** Answers 200 when it is up. */
   readonly isUp: string;
-  /** Of an orderly end. Default: 0. */
-  readonly exitCode?: number;
+  /** Shell commands that have to succeed in such a container. */
+  readonly commands?: readonly string[];
 }
 
 type Ports = readonly [number, number, number, number];
@@ -137,6 +137,10 @@ function postgres([port, sitter]: Ports): Trial {
     files: {},
     writable: ['/data', '/run/sitter', '/tmp'],
     isUp: `http://127.0.0.1:${sitter}/livez`,
+    commands: [
+      // What the sitter does when there is an etcd.
+      'cd /usr/lib/postgresql/*/bin && ./initdb --pgdata /data/trial && ./postgres --single -D /data/trial postgres </dev/null',
+    ],
   };
 }
 
@@ -165,7 +169,7 @@ function operator([control]: Ports): Trial {
     apiVersion: 'v1',
     kind: 'Config',
     'current-context': 'trial',
-    clusters: [{ name: 'trial', cluster: { server: `http://${NOWHERE}:${NOBODY}` } }],
+    clusters: [{ name: 'trial', cluster: { server: `https://${NOWHERE}:${NOBODY}` } }],
     users: [{ name: 'trial', user: { token: 'none' } }],
     contexts: [{ name: 'trial', context: { cluster: 'trial', user: 'trial' } }],
   };
