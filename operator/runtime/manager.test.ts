@@ -121,6 +121,35 @@ describe('a manager', () => {
     expect(await child('a')).toBeUndefined();
   });
 
+  it('gets there through refusals, conflicts, lost answers, resets and a killed server', async () => {
+    const { manager, proxy, registry } = await throughProxy('one', false);
+    await manager.start();
+    const faults = [
+      () => proxy.answer(/PATCH .*(configmaps|things)/, { status: 429, headers: { 'retry-after': '0' } }, 2),
+      () => proxy.answer(/PATCH .*configmaps/, { status: 409, body: { kind: 'Status', reason: 'Conflict' } }),
+      () => proxy.answer(/PATCH .*status/, { status: 500 }),
+      () => proxy.loseAnswer(/PATCH .*(configmaps|status)/),
+      () => proxy.reset(),
+      () => proxy.answer(/watch=true/, { status: 410, body: { kind: 'Status', reason: 'Expired' } }),
+    ];
+    for (let i = 0; i < 4; i += 1) await make(`t${i}`, 0);
+    for (let round = 1; round <= 12; round += 1) {
+      faults[round % faults.length]?.();
+      await resize(`t${round % 4}`, round);
+    }
+    await server().process.kill();
+    await server().process.start();
+    await resize('t0', 100);
+    await eventually(async () => {
+      const { items } = await kubernetes.list(things, { namespace });
+      for (const { metadata, spec, status } of items) {
+        expect([status?.size, (await child(metadata.name))?.size]).toEqual([spec.size, String(spec.size)]);
+      }
+    }, 30_000);
+    const errors = await registry.getSingleMetric('controller_runtime_reconcile_errors_total')?.get();
+    expect(errors?.values[0]?.value).toBeGreaterThan(0);
+  }, 60_000);
+
   it('gives its lease back when it stops, and its successor goes on at once', async () => {
     const [first, second] = [await throughProxy('first'), await throughProxy('second')];
     await first.manager.start();
