@@ -51,6 +51,7 @@ export function renderNginxConfig(settings: NginxSettings, generation: string): 
 pid ${files.pid};
 error_log stderr warn;
 worker_processes ${limits.workers};
+worker_rlimit_nofile ${limits.workerConnections + 64};
 worker_shutdown_timeout ${OLD_WORKERS_END_AFTER};
 events {
   worker_connections ${limits.workerConnections};
