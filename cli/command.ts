@@ -8,6 +8,8 @@ export interface CommandContext {
   /** The region's. */
   readonly namespace: string;
   readonly clock: Clock;
+  /** From 0 to 1. */
+  readonly random: () => number;
   /** Aborted when the user no longer waits. */
   readonly signal: AbortSignal;
   /** Shows how far something is, beside the output. */
@@ -33,8 +35,11 @@ export type OptionSet = Readonly<
 /** What is given for them. */
 export type Values<Options extends OptionSet> = ReturnType<typeof parseArgs<{ options: Options }>>['values'];
 
-/** Role of people, the least one that suffices: operations.md §5.2. */
-export type Role = 'manta-viewer' | 'manta-operate' | 'manta-admin';
+/**
+ * Role of people, the least one that suffices: operations.md §5.2. The last is Kubernetes' own, for what only those can do
+ * who may read the Secrets of the namespace.
+ */
+export type Role = 'manta-viewer' | 'manta-operate' | 'manta-admin' | 'admin of the namespace';
 
 /** A command of `kubectl manta`. */
 export interface Command<Options extends OptionSet = OptionSet> {

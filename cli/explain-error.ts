@@ -13,6 +13,8 @@ export function explainError(error: unknown, command: Command | undefined, names
 
 function adviceOn(error: MantaError, command: Command | undefined, namespace: string | undefined): string | undefined {
   if (!(error instanceof ApiError)) return undefined;
+  if (error.reason === 'Forbidden' && command?.role === 'admin of the namespace')
+    return `${command.words.join(' ')} is for those who may read the Secrets of namespace ${namespace}`;
   if (error.reason === 'Forbidden' && command !== undefined && namespace !== undefined)
     return `${command.words.join(' ')} takes role ${command.role}: kubectl -n ${namespace} create rolebinding NAME --role=${command.role} --user=USER`;
   if (error.reason === 'NotFound')

@@ -24,5 +24,6 @@ process.exitCode = await runCli(process.argv.slice(2), {
   print: text => void process.stdout.write(text),
   terminal: { input: process.stdin, output: process.stderr },
   clock: systemClock,
+  random: Math.random,
   signal: stop.signal,
 });

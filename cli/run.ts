@@ -18,6 +18,7 @@ export interface World {
   /** Where questions, progress and errors go. */
   readonly terminal: Terminal;
   readonly clock: Clock;
+  readonly random: () => number;
   readonly signal: AbortSignal;
 }
 
@@ -46,14 +47,22 @@ async function carryOut(
   program: string,
   tell: (text: string) => void,
 ): Promise<number> {
-  const { clock, signal } = world;
+  const { clock, random, signal } = world;
   let kubernetes: Kubernetes | undefined;
   let namespace: string | undefined;
   try {
     kubernetes = await world.connect(common.context);
     namespace = common.namespace ?? kubernetes.namespace;
     const confirm = createConfirm(world.terminal, { isSilent: common.yes === true, signal });
-    const report = await run({ kubernetes, namespace, clock, signal, confirm, tell: line => tell(`${line}\n`) });
+    const report = await run({
+      kubernetes,
+      namespace,
+      clock,
+      random,
+      signal,
+      confirm,
+      tell: line => tell(`${line}\n`),
+    });
     world.print(report.text);
     return report.isWrong === true ? 1 : 0;
   } catch (error) {

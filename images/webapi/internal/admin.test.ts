@@ -1,5 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import express from 'express';
 import { pino } from 'pino';
 import { createAccountAdmin } from '../../../lib/auth/account-admin.ts';
@@ -188,6 +189,15 @@ describe('what is not there', () => {
 describe('callers', () => {
   const bearer = (grant: { audience?: string; operation?: string; path?: string }) =>
     `Bearer ${signer.sign({ audience: 'webapi', operation: 'admin', path: '/admin/v1/accounts/eve', ...grant })}`;
+
+  it('may prove themselves in X-Manta-Access, where what passes them on keeps Authorization', async () => {
+    const { port } = server.address() as AddressInfo;
+    const url = `http://127.0.0.1:${port}/admin/v1/accounts/eve`;
+    const status = async (access: string) => (await fetch(url, { headers: { 'x-manta-access': access } })).status;
+    expect(await status(bearer({}))).toBe(404);
+    expect(await status(bearer({ path: '/admin/v1/accounts/bob' }))).toBe(403);
+    expect(await status('')).toBe(401);
+  });
 
   it.each([
     ['without a token', null, '401 InvalidToken'],

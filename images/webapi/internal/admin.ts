@@ -78,11 +78,15 @@ export function createAdminRouter(deps: AdminDeps): Router {
   return router;
 }
 
-/** Before any body is read. metadata.md §14.5. */
+/**
+ * Before any body is read. metadata.md §14.5. Through the API server, which keeps Authorization for itself, the token comes
+ * in X-Manta-Access (operations.md §5.4).
+ */
 function proveCaller({ tokens }: AdminDeps): RequestHandler {
   return (request, response, next) => {
     const expected = { operation: 'admin', path: rawPathOf(request) };
-    response.locals.caller = tokens.verify(request.headers.authorization, expected).subject;
+    const proof = request.get('x-manta-access') ?? request.headers.authorization;
+    response.locals.caller = tokens.verify(proof, expected).subject;
     next();
   };
 }
