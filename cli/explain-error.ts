@@ -1,17 +1,18 @@
-import { MantaError } from '../lib/errors/manta-error.ts';
+import { codeOf, MantaError } from '../lib/errors/manta-error.ts';
 import { ApiError } from '../lib/kubernetes/api-error.ts';
 import type { Command } from './command.ts';
 import { oneLine } from './table.ts';
 
 /** What went wrong and what to do next, a line each. Rethrows what is no failure of the world but of this program. */
 export function explainError(error: unknown, command: Command | undefined, namespace: string | undefined): string {
-  if (!(error instanceof MantaError)) throw error;
-  return [error.message, adviceOn(error, command, namespace)]
+  // A file that cannot be read is the system's word.
+  if (!(error instanceof MantaError) && codeOf(error) === undefined) throw error;
+  return [(error as Error).message, adviceOn(error, command, namespace)]
     .flatMap(line => (line === undefined ? [] : `${oneLine(line)}\n`))
     .join('');
 }
 
-function adviceOn(error: MantaError, command: Command | undefined, namespace: string | undefined): string | undefined {
+function adviceOn(error: unknown, command: Command | undefined, namespace: string | undefined): string | undefined {
   if (!(error instanceof ApiError)) return undefined;
   if (error.reason === 'Forbidden' && command?.role === 'admin of the namespace')
     return `${command.words.join(' ')} is for those who may read the Secrets of namespace ${namespace}`;
