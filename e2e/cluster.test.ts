@@ -45,10 +45,15 @@ beforeAll(async () => {
 }, 180_000);
 afterAll(() => space?.close(), 180_000);
 
+/** The pod of echo on a node, once it is ready: after a node's absence it takes a moment. */
 async function echoOn(node: string): Promise<{ name: string; address: string }> {
-  const pod = (await readyPods(space, 'echo')).find(({ spec }) => spec?.nodeName === node);
-  if (pod === undefined) throw new Error(`no pod of echo is ready on ${node}`);
-  return { name: pod.metadata.name, address: pod.status?.podIP ?? '' };
+  let found: { name: string; address: string } | undefined;
+  await eventually(async () => {
+    const pod = (await readyPods(space, 'echo')).find(({ spec }) => spec?.nodeName === node);
+    found = pod && { name: pod.metadata.name, address: pod.status?.podIP ?? '' };
+    if (found === undefined) throw new Error(`no pod of echo is ready on ${node}`);
+  }, 60_000);
+  return found as { name: string; address: string };
 }
 
 /** What a pod gets from a URL; undefined when nothing answers. */

@@ -50,7 +50,7 @@ function passControllersOn(parent: string): void {
 }
 
 /** Puts a shell script's process into a cgroup: a line for its beginning. What the script starts is born there. */
-export function entering(path: string): string {
+function entering(path: string): string {
   return hierarchies()
     .map(hierarchy => `echo 0 > '${join(hierarchy, path, 'cgroup.procs')}'`)
     .join('; ');
@@ -80,15 +80,18 @@ export function processesIn(path: string): readonly number[] {
   return [...found];
 }
 
-/** Bytes that the processes of a cgroup hold, files that they have read and written included. */
+/**
+ * Bytes that the processes of a cgroup and those in it hold, without files, which the kernel can take back. Undefined where
+ * nobody counts.
+ */
 export function memoryOf(path: string): number | undefined {
   for (const hierarchy of hierarchies()) {
-    for (const file of ['memory.usage_in_bytes', 'memory.current']) {
-      try {
-        return Number(readFileSync(join(hierarchy, path, file), 'utf8'));
-      } catch {
-        // Not the hierarchy that counts memory.
-      }
+    try {
+      const counts = readFileSync(join(hierarchy, path, 'memory.stat'), 'utf8');
+      // v1 calls it one way, v2 the other.
+      return Number(/^(?:total_rss|anon) (\d+)$/m.exec(counts)?.[1]);
+    } catch {
+      // Not the hierarchy that counts memory.
     }
   }
   return undefined;

@@ -8,7 +8,6 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
-  rmSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer, type Server } from 'node:net';
@@ -16,6 +15,7 @@ import { join } from 'node:path';
 import { codeOf, MantaError } from '../../lib/errors/manta-error.ts';
 import { endsWithParent } from '../../lib/lifecycle/ends-with-parent.ts';
 import { createCgroup, inCgroup, processesIn, removeCgroup } from './cgroups.ts';
+import { run } from './command.ts';
 import { CONTROL_PLANE, controlSocket } from './control.ts';
 import { type ClusterPlan, cgroupOf } from './plan.ts';
 import { inNewNamespaces } from './processes.ts';
@@ -30,6 +30,7 @@ const USUAL_API_PORT = 6443;
 const USUAL_PROXY_PORT = 6480;
 /** What Linux allows. */
 const SOCKET_PATH_BYTES = 107;
+const REMOVED_WITHIN_MS = 180_000;
 
 /**
  * Starts a cluster and resolves with its plan when it is up. `write` is told of its progress. What an earlier cluster of
@@ -75,7 +76,8 @@ export async function startCluster(
 export async function removeCluster({ name, dir }: Pick<ClusterPlan, 'name' | 'dir'>): Promise<boolean> {
   const killed = await removeCgroup(name);
   const hadState = existsSync(dir);
-  rmSync(dir, { recursive: true, force: true });
+  // Faster than Node's own, which counts: nodes have tens of thousands of files.
+  if (hadState) await run(['rm', '-rf', dir], { withinMs: REMOVED_WITHIN_MS });
   return killed > 0 || hadState;
 }
 

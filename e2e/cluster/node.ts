@@ -10,11 +10,11 @@ import { createCgroup, inCgroup, removeCgroup } from './cgroups.ts';
 import { attempt, type CommandEnd, run } from './command.ts';
 import { createDaemon, type Daemon, lastLines } from './daemon.ts';
 import { cniConfiguration, nodeConfiguration } from './node-configuration.ts';
-import { NODE_PROGRAMS, type NodeProgram, nodeCommand } from './node-programs.ts';
+import { NODE_PROGRAMS, nodeCommand } from './node-programs.ts';
 import { CONFIGURATION, layOutRoot, PROGRAMS, rootScript, VOLUMES } from './node-root.ts';
 import { type ClusterPlan, cgroupOf } from './plan.ts';
 import { childrenOf, inNamespacesOf, inNewNamespaces } from './processes.ts';
-import { copyTemplate } from './template.ts';
+import { furnishFrom } from './template.ts';
 
 /** A node of the cluster: its own namespaces, cgroup and disk, on which kubelet and the rest run. */
 export interface ClusterNode {
@@ -22,7 +22,7 @@ export interface ClusterNode {
   readonly zone: string;
   /** Whether it has power. */
   readonly isUp: boolean;
-  /** The machine's memory that its processes hold, in bytes; undefined when it has no power. */
+  /** None while it has no power. */
   readonly programs: readonly Daemon[];
   /** Boots it; what it had on its disk is still there. Resolves when its programs run. Idempotent. */
   start(): Promise<void>;
@@ -31,9 +31,6 @@ export interface ClusterNode {
   /** Pulls its network cable out. */
   cut(): Promise<void>;
   heal(): Promise<void>;
-  /** Kills one of its programs and keeps it down until `resume`. */
-  stop(program: NodeProgram): Promise<void>;
-  resume(program: NodeProgram): void;
   /** Runs a command on it. Throws MantaError `NodeDown`. */
   exec(argv: readonly string[]): Promise<CommandEnd>;
 }
@@ -43,7 +40,7 @@ export interface NodeDeps {
   /** By file name: what the node's programs present and trust. */
   readonly credentials: Readonly<Record<string, string>>;
   /** Containerd's directory with all images in it. */
-  readonly template: () => Promise<string>;
+  readonly template: string;
 }
 
 const BOOT_WITHIN_MS = 30_000;
@@ -97,7 +94,7 @@ export function createNode(deps: NodeDeps, number: number): ClusterNode {
     for (let volume = 1; volume <= plan.volumesPerNode; volume += 1) {
       mkdirSync(join(root, VOLUMES, String(volume)), { recursive: true });
     }
-    await copyTemplate(await deps.template(), join(root, 'var/lib/containerd'));
+    await furnishFrom(deps.template, join(root, 'var/lib/containerd'));
   }
 
   async function crash(): Promise<void> {
@@ -110,12 +107,6 @@ export function createNode(deps: NodeDeps, number: number): ClusterNode {
     // The kernel takes the cable's other end away with the namespace, but not at once.
     await attempt(['ip', 'link', 'delete', name]);
     await removeCgroup(cgroup);
-  }
-
-  function find(program: NodeProgram): Daemon {
-    const daemon = daemons.find(one => one.name === program);
-    if (daemon === undefined) throw new MantaError('NodeDown', `${name} has no power`);
-    return daemon;
   }
 
   return {
@@ -131,8 +122,6 @@ export function createNode(deps: NodeDeps, number: number): ClusterNode {
     crash,
     cut: async () => void (await run(['ip', 'link', 'set', name, 'down'])),
     heal: async () => void (await run(['ip', 'link', 'set', name, 'up'])),
-    stop: program => find(program).kill(),
-    resume: program => find(program).start(),
     async exec(argv) {
       if (power === undefined) throw new MantaError('NodeDown', `${name} has no power`);
       return attempt(inCgroup(system, inNamespacesOf(power.pid, argv)), { env: { PATH, HOME: '/root' } });

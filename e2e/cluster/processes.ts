@@ -9,15 +9,6 @@ export function childrenOf(pid: number): readonly number[] {
   }
 }
 
-/** Whether a process runs; one that has ended and is not yet collected does not. */
-export function isRunning(pid: number): boolean {
-  try {
-    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
-  } catch {
-    return false;
-  }
-}
-
 /** The namespaces that a node's or the cluster's processes have of their own, as options of `nsenter`. */
 const NAMESPACES = ['--mount', '--net', '--pid', '--uts', '--ipc'];
 

@@ -15,7 +15,7 @@ import { setUpBridge } from './network.ts';
 import { type ClusterNode, createNode } from './node.ts';
 import { systemObjects } from './objects.ts';
 import type { ClusterPlan } from './plan.ts';
-import { makeTemplate } from './template.ts';
+import { updateTemplate } from './template.ts';
 
 /** A running cluster, as its supervisor knows it. */
 export interface RunningCluster {
@@ -48,14 +48,14 @@ export async function bringUp({ plan, clock, progress }: SupervisorDeps): Promis
     { location: { kind: 'kubeconfig', files: [credentials.path('admin.kubeconfig')] } },
   );
   const programs = join(plan.dir, 'programs', 'bin');
-  const template = makeTemplate({ ...plan, programs });
+  const templateReady = updateTemplate({ ...plan, programs });
   // Whoever waits for it first gets its failure.
-  template.catch(() => {});
+  templateReady.catch(() => {});
   const controlPlane = createControlPlane({ plan, credentials });
   await progress.step('API server', () => controlPlane.start(() => isReady(kubernetes)));
-  await progress.step('images', () => template);
+  const template = await progress.step('images', () => templateReady);
   const nodes = Array.from({ length: plan.nodes }, (_, index) =>
-    createNode({ plan, template: () => template, credentials: credentials.ofNode(index + 1) }, index + 1),
+    createNode({ plan, template, credentials: credentials.ofNode(index + 1) }, index + 1),
   );
   await progress.step('nodes boot', async () => {
     const objects = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: systemObjects(replicas) });

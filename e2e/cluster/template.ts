@@ -1,22 +1,11 @@
-import { createHash } from 'node:crypto';
-import {
-  copyFileSync,
-  existsSync,
-  globSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { join } from 'node:path';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { MantaError } from '../../lib/errors/manta-error.ts';
 import { eventually } from '../../lib/eventually/eventually.ts';
 import { run } from './command.ts';
 import { createDaemon, lastLines } from './daemon.ts';
+import { archiveName } from './place.ts';
 
 export interface TemplateConfig {
   /** Where templates are kept. */
@@ -28,90 +17,85 @@ export interface TemplateConfig {
 }
 
 const IMPORT_WITHIN_MS = 300_000;
-/** Beside containerd's own in a template: what it was made from. */
-const RECORD = 'made-from.json';
-/** After so many changes a template is made from nothing again: images that nobody wants any more stay until then. */
-const MOST_CHANGES = 30;
+/** After so many imports it is made from nothing again: images that nobody wants any more stay until then. */
+const MOST_IMPORTS = 100;
+const DATABASES = [
+  'io.containerd.metadata.v1.bolt/meta.db',
+  'io.containerd.snapshotter.v1.overlayfs/metadata.db',
+] as const;
 
-const recordSchema = z.strictObject({ archives: z.array(z.string()), changes: z.int() });
+/** What is in a template: the identity of the archive by its name, and how often something was put in. */
+const recordSchema = z.strictObject({ archives: z.record(z.string(), z.string()), imports: z.int() });
+type TemplateRecord = z.infer<typeof recordSchema>;
 
 /**
- * A directory of containerd's in which the images of all archives are imported and unpacked. It is made once, and for the
- * same archives found again; for others, from the one before by importing what has changed. The last one is kept. Resolves
- * with its path; throws MantaError `ImagesFailed`.
+ * Sees to it that the template, a directory of containerd's that nodes start from, has the images of these archives,
+ * imported and unpacked. Only what has changed is imported; when that is broken off, what was done stays. No cluster of
+ * this template runs meanwhile. Resolves with its path; throws MantaError `ImagesFailed`.
  */
-export async function makeTemplate(config: TemplateConfig): Promise<string> {
-  const wanted = config.archives.map(identify);
-  const name = `images-${createHash('sha256').update(wanted.sort().join('\n')).digest('hex').slice(0, 16)}`;
-  const made = join(config.templates, name);
-  if (existsSync(made)) return made;
-  mkdirSync(config.templates, { recursive: true });
-  const place = `${made}.unfinished`;
+export async function updateTemplate(config: TemplateConfig): Promise<string> {
+  const template = join(config.templates, 'containerd');
+  const record = readRecord(config);
+  const missing = config.archives.filter(archive => record.archives[archiveName(archive)] !== identify(archive));
+  if (missing.length === 0) return template;
+  if (record.imports === 0) rmSync(template, { recursive: true, force: true });
+  mkdirSync(template, { recursive: true });
   try {
-    rmSync(place, { recursive: true, force: true });
-    mkdirSync(place);
-    const before = await copyLast(config.templates, place);
-    const missing = config.archives.filter(archive => !before.archives.includes(identify(archive)));
-    if (missing.length > 0) await importAll(place, missing, config);
-    const record: z.infer<typeof recordSchema> = { archives: wanted, changes: before.changes + 1 };
-    writeFileSync(join(place, RECORD), JSON.stringify(record));
+    await importAll(template, missing, config, archive => {
+      record.archives[archiveName(archive)] = identify(archive);
+      record.imports += 1;
+      writeFileSync(recordOf(config), JSON.stringify(record));
+    });
   } catch (cause) {
-    rmSync(place, { recursive: true, force: true });
     throw new MantaError('ImagesFailed', `the images were not imported: ${(cause as Error).message}`, { cause });
   }
-  renameSync(place, made);
-  for (const other of templatesIn(config.templates)) {
-    if (other !== name) rmSync(join(config.templates, other), { recursive: true, force: true });
-  }
-  return made;
+  return template;
 }
 
-function templatesIn(directory: string): string[] {
-  return readdirSync(directory).filter(name => name.startsWith('images-'));
+function recordOf({ templates }: TemplateConfig): string {
+  return join(templates, 'made-from.json');
 }
 
-/** Fills a new template with the last one, and tells what is in it: nothing when there is none, or it has changed a lot. */
-async function copyLast(templates: string, place: string): Promise<z.infer<typeof recordSchema>> {
-  for (const name of templatesIn(templates)) {
-    const record = join(templates, name, RECORD);
-    if (!existsSync(record)) continue;
-    const last = recordSchema.parse(JSON.parse(readFileSync(record, 'utf8')));
-    if (last.changes >= MOST_CHANGES) continue;
-    await copyTemplate(join(templates, name), place);
-    return last;
-  }
-  return { archives: [], changes: 0 };
+function readRecord(config: TemplateConfig): TemplateRecord {
+  const nothing: TemplateRecord = { archives: {}, imports: 0 };
+  if (!existsSync(recordOf(config))) return nothing;
+  const read = recordSchema.safeParse(JSON.parse(readFileSync(recordOf(config), 'utf8')));
+  return read.success && read.data.imports < MOST_IMPORTS ? read.data : nothing;
 }
 
 /**
- * Gives a node the images of a template, if it has none. Blobs and unpacked layers are hard links: nothing ever writes to
- * them. Containerd's databases are copies.
+ * Gives a node the images of a template, if it has none. Blobs and unpacked layers are hard links, for nothing ever writes
+ * to them; containerd's databases are copies. Not links to directories, nor mounts: of these a pod in a user namespace
+ * would see the wrong owners.
  */
-export async function copyTemplate(template: string, to: string): Promise<void> {
-  if (existsSync(join(to, 'io.containerd.metadata.v1.bolt'))) return;
+export async function furnishFrom(template: string, to: string): Promise<void> {
+  if (existsSync(join(to, DATABASES[0]))) return;
   await run(['cp', '-al', `${template}/.`, to]);
-  // Of which every copy gets its own.
-  rmSync(join(to, RECORD), { force: true });
-  for (const file of globSync('**/*.db', { cwd: template })) {
+  for (const file of DATABASES) {
     rmSync(join(to, file));
     copyFileSync(join(template, file), join(to, file));
   }
 }
 
-/** Archives' names change with their contents; size and time are for those that were written by hand. */
+/** A name with a hash of the contents says it all; other archives may change under their names. */
 function identify(archive: string): string {
   const { size, mtimeMs } = statSync(archive);
-  return `${archive} ${size} ${mtimeMs}`;
+  return archiveName(archive) === basename(archive) ? `${archive} ${size} ${mtimeMs}` : archive;
 }
 
-async function importAll(place: string, archives: readonly string[], config: TemplateConfig): Promise<void> {
+async function importAll(
+  template: string,
+  archives: readonly string[],
+  config: TemplateConfig,
+  onImported: (archive: string) => void,
+): Promise<void> {
   // A short path: sockets are in it.
   const running = join(config.templates, 'run');
   rmSync(running, { recursive: true, force: true });
   mkdirSync(running);
   const socket = join(running, 'c.sock');
   const settings = join(running, 'containerd.toml');
-  writeFileSync(settings, importSettings(place, running, socket));
+  writeFileSync(settings, importSettings(template, running, socket));
   const logFile = join(config.templates, 'import.log');
   const containerd = createDaemon({
     name: 'containerd',
@@ -122,7 +106,10 @@ async function importAll(place: string, archives: readonly string[], config: Tem
   containerd.start();
   try {
     await eventually(() => existsSync(socket), 30_000);
-    for (const archive of archives) await importArchive(join(config.programs, 'ctr'), socket, archive);
+    for (const archive of archives) {
+      await importArchive(join(config.programs, 'ctr'), socket, archive);
+      onImported(archive);
+    }
   } catch (cause) {
     throw new Error(`${(cause as Error).message}\n${lastLines(logFile)}`, { cause });
   } finally {
