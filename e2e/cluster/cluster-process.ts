@@ -93,9 +93,7 @@ export function firstProcess(name: string): number | undefined {
   });
 }
 
-/**
- * Programs are hard links where the cache is on the same disk. Nodes see this directory.
- */
+/** Programs are hard links where the cache is on the same disk. Nodes see this directory. */
 function linkPrograms(dir: string, { bin, cni }: ClusterPrograms): void {
   for (const [part, paths] of Object.entries({ bin, cni })) {
     mkdirSync(join(dir, part), { recursive: true });

@@ -16,20 +16,7 @@ const FROM_ETC = [
 ];
 
 const OWN_DIRECTORIES = [
-  ...[
-    'dev',
-    'proc',
-    'sys',
-    'run',
-    'tmp',
-    'usr',
-    'root',
-    'srv',
-    'opt/cluster',
-    'opt/layers',
-    'etc/cluster',
-    'etc/cni/net.d',
-  ],
+  ...['dev', 'proc', 'sys', 'run', 'tmp', 'usr', 'root', 'srv', 'opt/cluster', 'etc/cluster', 'etc/cni/net.d'],
   ...['var/lib/containerd', 'var/lib/kubelet', 'var/lib/volumes', 'var/log/pods', 'var/log/containers', 'var/tmp'],
 ];
 
