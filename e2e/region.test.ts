@@ -50,7 +50,7 @@ test(
     expect(said).toContain('NameserviceNotReady');
     expect(said.at(-1)).toBe('AllReady');
   },
-  READY_S + 30_000,
+  1_000 * READY_S + 30_000,
 );
 
 test('the manta command line puts, gets, lists and deletes through the Service of the load balancers', async () => {
