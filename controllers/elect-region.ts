@@ -9,3 +9,15 @@ export function regionOf(regions: readonly Stored<MantaRegion>[]): Stored<MantaR
   const age = ({ metadata }: Stored<MantaRegion>) => `${metadata.creationTimestamp}/${metadata.name}`;
   return [...regions].sort((a, b) => (age(a) < age(b) ? -1 : 1))[0];
 }
+
+/** Whether a change of a region is one that its Shards and StorageNodes have to look at: another spec, or another turn. */
+export function concernsAll(change: {
+  readonly object: Stored<MantaRegion>;
+  readonly old: Stored<MantaRegion>;
+}): boolean {
+  const [object, old] = [change.object, change.old];
+  return (
+    object.metadata.generation !== old.metadata.generation ||
+    object.status?.rollout?.object !== old.status?.rollout?.object
+  );
+}

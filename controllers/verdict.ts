@@ -1,4 +1,4 @@
-import type { ConditionUpdate } from '../operator/runtime/condition.ts';
+import { type Condition, type ConditionUpdate, isConditionTrue } from '../operator/runtime/condition.ts';
 
 /** One thing that is so, in the word of a closed list and in a sentence for people. */
 export interface Finding<Reason extends string = string> {
@@ -29,4 +29,9 @@ export function conditionOf(
 export function someOf(names: readonly string[], most = 5): string {
   const more = names.length - most;
   return more <= 0 ? names.join(', ') : `${names.slice(0, most).join(', ')} and ${more} more`;
+}
+
+/** Whether what was not ready now is: people and the steps that wait for it are told at once. */
+export function turnsReady(before: readonly Condition[] | undefined, after: readonly ConditionUpdate[]): boolean {
+  return !isConditionTrue(before, 'Ready') && after.some(({ type, status }) => type === 'Ready' && status === 'True');
 }

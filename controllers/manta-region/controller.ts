@@ -1,5 +1,5 @@
 import type { KubernetesObject, Stored } from '../../lib/kubernetes/object.ts';
-import type { MantaRegion, MantaRegionStatus } from '../../lib/resources/types.ts';
+import { type MantaRegion, type MantaRegionStatus, mantaRegions } from '../../lib/resources/types.ts';
 import { setConditions } from '../../operator/runtime/condition.ts';
 import { type ControllerConfig, type ReconcileContext, watching } from '../../operator/runtime/controller.ts';
 import { isBeingDeleted } from '../../operator/runtime/finalizer.ts';
@@ -10,13 +10,16 @@ import type { ControllerDeps } from '../deps.ts';
 import { regionOf } from '../elect-region.ts';
 import { labels } from '../names.ts';
 import { viewOf } from '../region-view.ts';
+import { turnsReady } from '../verdict.ts';
 import { actOnRegion } from './act.ts';
 import { decideRegion } from './decide.ts';
 import { judgeRegion, refusedRegion } from './judge.ts';
 import { type AccessKeeper, createAccessKeeper } from './nameservice/access-keeper.ts';
 import { observeRegion } from './observe.ts';
 import { completeSecrets } from './own-secrets.ts';
+import { decideTurn } from './rollout.ts';
 import { regionStatus } from './status.ts';
+import { tellRegion } from './tell.ts';
 
 /** While a region comes up, etcd and webapi are asked this often: no watch tells of them. */
 const SOON_MS = 1_000;
@@ -74,7 +77,8 @@ async function reconcile(
   };
   const secrets = await completeSecrets(deps, view, holders, signal);
   const snapshot = await observeRegion({ ...deps, access }, region, view, secrets, signal);
-  const plan = decideRegion(snapshot);
+  const turn = decideTurn(snapshot);
+  const plan = decideRegion(snapshot, turn);
   let failure: unknown;
   let hasChanged = false;
   try {
@@ -83,8 +87,13 @@ async function reconcile(
     // What is known is shown all the same: the status may be what tells why.
     failure = error;
   }
-  const conditions = judgeRegion(snapshot, plan);
-  const written = await status.write(informers.mantaRegions, region, regionStatus(snapshot, conditions), { signal });
+  const conditions = judgeRegion(snapshot, plan, turn);
+  const before: MantaRegionStatus = region.status ?? {};
+  const shown = regionStatus(snapshot, conditions, turn);
+  const urgent = before.rollout?.object !== shown.rollout?.object || turnsReady(before.conditions, conditions);
+  const written = await status.write(informers.mantaRegions, region, shown, { signal, urgent });
+  if (written.requeueAfterMs === undefined)
+    for (const told of tellRegion(before, shown)) deps.events.record(mantaRegions, region, told);
   if (failure !== undefined) throw failure;
   const isSettled = plan.step === 'done' && !hasChanged && conditions.some(({ reason }) => reason === 'AllReady');
   const requeueAfterMs = Math.min(written.requeueAfterMs ?? LATER_MS, isSettled ? LATER_MS : SOON_MS);

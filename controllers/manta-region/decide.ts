@@ -1,10 +1,10 @@
+import type { Deployment, StatefulSet } from '../../lib/kubernetes/resources.ts';
 import { shardNumberOf } from '../../lib/resources/names.ts';
 import type { Shard, StorageNode } from '../../lib/resources/types.ts';
 import { databaseHosts, indexShards } from '../databases.ts';
 import type { OwnedObject } from '../owned.ts';
-import type { RegionView } from '../region-view.ts';
+import { changesTemplate } from '../pods/template-hash.ts';
 import { POSEIDON_ENTRIES } from '../secrets/poseidon-key.ts';
-import { readRegionKey } from '../secrets/region-key.ts';
 import { storageBudget, storageService } from '../storage-node/objects.ts';
 import {
   nameserviceBudget,
@@ -14,9 +14,11 @@ import {
 } from './nameservice/objects.ts';
 import { programBudget, programConfigMap } from './programs/deployment.ts';
 import { frontDoorService, loadbalancerConfig, loadbalancerDeployment } from './programs/loadbalancer.ts';
-import { type WebapiSurroundings, webapiConfig, webapiDeployment, webapiService } from './programs/webapi.ts';
+import { webapiConfig, webapiDeployment, webapiService } from './programs/webapi.ts';
 import { isShardReady } from './readiness.ts';
+import { type RolloutPart, rolloutParts, type Turn } from './rollout.ts';
 import type { RegionSnapshot } from './snapshot.ts';
+import { surroundingsOf } from './surroundings.ts';
 import { missingShards, missingStorageNodes } from './templates.ts';
 
 /** One thing to do. All of them may be repeated. */
@@ -42,19 +44,19 @@ export interface RegionPlan {
  * What to do about a region, in order. A step begins when the one before it is ready; what exists already is kept as it
  * should be, whatever becomes of the steps before it. Pure.
  */
-export function decideRegion(s: RegionSnapshot): RegionPlan {
+export function decideRegion(s: RegionSnapshot, turn: Turn): RegionPlan {
   const isUp = { nameservice: isNameserviceUp(s), shards: areShardsUp(s), webapi: s.webapi.look !== undefined };
   const hasMap = s.webapi.look?.slotMap !== undefined && hasPoseidon(s);
   const isFront = isUp.shards && hasMap;
   return {
     step: stepOf(s, isUp, hasMap),
     actions: [
-      ...nameservice(s),
+      ...nameservice(s, turn),
       ...(isUp.nameservice || s.shards.length > 0 ? missingShards(s).map(createShard) : []),
-      ...(isUp.shards || s.webapi.deployment !== undefined ? webapi(s) : []),
+      ...(isUp.shards || s.webapi.deployment !== undefined ? webapi(s, turn) : []),
       ...(isUp.shards ? slotMap(s) : []),
       ...storage(s, isFront),
-      ...(isFront || s.loadbalancer.deployment !== undefined ? loadbalancer(s.view) : []),
+      ...(isFront || s.loadbalancer.deployment !== undefined ? loadbalancer(s, turn) : []),
     ],
   };
 }
@@ -88,37 +90,50 @@ function areShardsUp(s: RegionSnapshot): boolean {
   return hosts.has('control') && index.length > 0 && missingShards(s).length === 0 && needed.every(isShardReady);
 }
 
-function nameservice({ view, region, nameservice: { look } }: RegionSnapshot): RegionAction[] {
+function nameservice(s: RegionSnapshot, turn: Turn): RegionAction[] {
+  const { view, region, nameservice: found } = s;
   const state = region.status?.nameservice?.clusterId === undefined ? 'new' : 'existing';
   return [
     apply({ in: 'configMaps', intent: nameserviceConfigMap(view, state) }),
     apply({ in: 'services', intent: nameserviceService(view) }),
     apply({ in: 'budgets', intent: nameserviceBudget(view) }),
-    apply({ in: 'statefulSets', intent: nameserviceStatefulSet(view) }),
-    ...(look?.clusterId === undefined ? [] : [{ kind: 'set-access-right' } as const]),
+    ...inTurn(s, turn, 'nameservice', found.statefulSet, [
+      { in: 'statefulSets', intent: nameserviceStatefulSet(view) },
+    ]),
+    ...(found.look?.clusterId === undefined ? [] : [{ kind: 'set-access-right' } as const]),
   ];
 }
 
-function webapi(s: RegionSnapshot): RegionAction[] {
+function webapi(s: RegionSnapshot, turn: Turn): RegionAction[] {
   const { view } = s;
   const around = surroundingsOf(s);
   if (around === undefined) return [];
   const config = webapiConfig(view, around);
   return [
-    apply({ in: 'configMaps', intent: programConfigMap(view, 'webapi', config) }),
     apply({ in: 'services', intent: webapiService(view) }),
     apply({ in: 'budgets', intent: programBudget(view, 'webapi') }),
-    apply({ in: 'deployments', intent: webapiDeployment(view, around, config) }),
+    ...inTurn(s, turn, 'webapi', s.webapi.deployment, [
+      { in: 'configMaps', intent: programConfigMap(view, 'webapi', config) },
+      { in: 'deployments', intent: webapiDeployment(view, around, config) },
+    ]),
   ];
 }
 
-/** Undefined while something that webapi cannot start without is not known. */
-function surroundingsOf({ shards, secrets }: RegionSnapshot): WebapiSurroundings | undefined {
-  const control = databaseHosts(shards).get('control');
-  const regionKey = readRegionKey(secrets.regionKey);
-  const index = indexShards(shards);
-  if (control === undefined || regionKey === undefined || index.length === 0) return undefined;
-  return { indexShards: index, controlShard: shardNumberOf(control.metadata.name), regionKey };
+/**
+ * What would replace pods is left as it is until the program has its turn. Its configuration waits with it: a process that
+ * starts again in between must find one that its version knows.
+ */
+function inTurn(
+  s: RegionSnapshot,
+  { holder }: Turn,
+  program: RolloutPart['program'],
+  live: StatefulSet | Deployment | undefined,
+  objects: readonly OwnedObject[],
+): RegionAction[] {
+  const workload = objects.find(object => object.in === 'statefulSets' || object.in === 'deployments');
+  const isChange = workload !== undefined && changesTemplate(live, workload.intent);
+  const isFree = rolloutParts(s).some(part => part.program === program && part.isBroken);
+  return isChange && holder?.program !== program && !isFree ? [] : objects.map(apply);
 }
 
 /** The system account is there, an operator, with the key of the Secret. */
@@ -149,13 +164,16 @@ function storage(s: RegionSnapshot, isFront: boolean): RegionAction[] {
   ];
 }
 
-function loadbalancer(view: RegionView): RegionAction[] {
+function loadbalancer(s: RegionSnapshot, turn: Turn): RegionAction[] {
+  const { view } = s;
   const config = loadbalancerConfig(view);
   return [
-    apply({ in: 'configMaps', intent: programConfigMap(view, 'loadbalancer', config) }),
     apply({ in: 'services', intent: frontDoorService(view) }),
     apply({ in: 'budgets', intent: programBudget(view, 'loadbalancer') }),
-    apply({ in: 'deployments', intent: loadbalancerDeployment(view, config) }),
+    ...inTurn(s, turn, 'loadbalancer', s.loadbalancer.deployment, [
+      { in: 'configMaps', intent: programConfigMap(view, 'loadbalancer', config) },
+      { in: 'deployments', intent: loadbalancerDeployment(view, config) },
+    ]),
   ];
 }
 

@@ -4,12 +4,14 @@ import { findCondition } from '../../operator/runtime/condition.ts';
 import { unschedulable } from '../pods/pod-state.ts';
 import { conditionOf, type Finding, someOf } from '../verdict.ts';
 import type { RegionPlan } from './decide.ts';
+import { whyHalted } from './halted.ts';
 import { isComplete, isServing, isShardReady, isStorageReady, isWritable } from './readiness.ts';
+import type { Turn } from './rollout.ts';
 import type { RegionSnapshot } from './snapshot.ts';
 import { missingShards } from './templates.ts';
 
 /** All conditions of a region: operations.md §3.2.3. Pure. */
-export function judgeRegion(s: RegionSnapshot, plan: RegionPlan): readonly ConditionUpdate[] {
+export function judgeRegion(s: RegionSnapshot, plan: RegionPlan, turn: Turn): readonly ConditionUpdate[] {
   const generation = s.region.metadata.generation;
   const unchecked = (type: string): ConditionUpdate =>
     conditionOf(
@@ -27,13 +29,7 @@ export function judgeRegion(s: RegionSnapshot, plan: RegionPlan): readonly Condi
       { reason: 'AllReady', message: 'every part of the region serves' },
       generation,
     ),
-    conditionOf(
-      'Progressing',
-      { found: 'True', none: 'False' },
-      progress(s, plan),
-      { reason: 'Stable', message: 'nothing is being changed' },
-      generation,
-    ),
+    conditionOf('Progressing', { found: 'True', none: 'False' }, progress(s, plan, turn), rest(s, turn), generation),
     conditionOf(
       'Degraded',
       { found: 'True', none: 'False' },
@@ -111,12 +107,25 @@ function deploymentSilence(name: string, deployment: Deployment | undefined): st
   return `no pod of ${name} is ready: kubectl get pods -l manta.io/service=${name}`;
 }
 
-function progress(s: RegionSnapshot, { step }: RegionPlan): Finding[] {
-  const isKnownReady = findCondition(s.region.status?.conditions, 'Progressing')?.reason === 'Stable';
-  if (step !== 'done' && !isKnownReady) return [{ reason: 'Bootstrapping', message: `the next step is ${step}` }];
-  if (!isKnownReady && unready(s).length > 0)
-    return [{ reason: 'Bootstrapping', message: 'everything is made, and starts' }];
-  return [];
+function progress(s: RegionSnapshot, { step }: RegionPlan, { holder }: Turn): Finding[] {
+  const reason = findCondition(s.region.status?.conditions, 'Progressing')?.reason;
+  const isNew = reason === undefined || reason === 'Bootstrapping';
+  if (isNew && step !== 'done') return [{ reason: 'Bootstrapping', message: `the next step is ${step}` }];
+  if (isNew && unready(s).length > 0) return [{ reason: 'Bootstrapping', message: 'everything is made, and starts' }];
+  if (holder === undefined || whyHalted(s, holder) !== undefined) return [];
+  const { program, object } = holder;
+  const what = program === object ? object : `${program} of ${object}`;
+  return [{ reason: 'RollingOut', message: `${what} is changed to ${s.view.image(program)}` }];
+}
+
+/** What there is to say of a region in which nothing progresses. */
+function rest(s: RegionSnapshot, { holder, waiting }: Turn): Finding {
+  const halted = holder && whyHalted(s, holder);
+  if (halted !== undefined)
+    return { reason: 'RolloutHalted', message: `${halted}; set the old value again, or mend it: all others wait` };
+  if (s.view.spec.paused && waiting.length > 0)
+    return { reason: 'Paused', message: `${waiting.length} changes wait for spec.paused to be false` };
+  return { reason: 'Stable', message: 'nothing is being changed' };
 }
 
 function degraded(s: RegionSnapshot): Finding[] {

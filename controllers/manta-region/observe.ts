@@ -56,6 +56,7 @@ export async function observeRegion(
       deployment: deployment('loadbalancer'),
       service: informers.services.get({ namespace, name: FRONT_DOOR }),
     },
+    statefulSets: new Map(informers.statefulSets.list(namespace).map(set => [set.metadata.name, set])),
     pods,
     nodes,
   };

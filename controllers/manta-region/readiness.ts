@@ -22,6 +22,14 @@ export function isServing(deployment: Deployment | undefined): boolean {
   return (deployment?.status?.availableReplicas ?? 0) > 0;
 }
 
+/** Nothing of the program has been available for two minutes: longer than what it stands on may take to be changed. */
+export function isBrokenFor(deployment: Deployment, nowMs: number): boolean {
+  const told = deployment.status?.conditions?.find(({ type }) => type === 'Available');
+  return told?.status === 'False' && nowMs - Date.parse(told.lastTransitionTime ?? '') > BROKEN_MS;
+}
+
+const BROKEN_MS = 120_000;
+
 /** As many pods as there are to be are available, all of the newest template. */
 export function isComplete(deployment: Deployment | undefined): boolean {
   const { spec, status, metadata } = deployment ?? {};

@@ -41,6 +41,8 @@ export interface RegionSnapshot {
     readonly deployment: Stored<Deployment> | undefined;
     readonly service: Stored<Service> | undefined;
   };
+  /** Of shards and storage nodes, by name. */
+  readonly statefulSets: ReadonlyMap<string, Stored<StatefulSet>>;
   /** All pods of the region. */
   readonly pods: readonly Stored<Pod>[];
   /** All Nodes of the cluster, as they were lately. */

@@ -7,12 +7,13 @@ import { labels } from '../names.ts';
 import { isReady } from '../pods/pod-state.ts';
 import { CONFIG_HASH } from '../pods/pod-template.ts';
 import { isShardReady, isStorageReady, isWritable } from './readiness.ts';
+import type { Turn } from './rollout.ts';
 import type { RegionSnapshot } from './snapshot.ts';
 import { nextStorageNumber } from './templates.ts';
 
 /** What a region shows of itself: operations.md §3.2.3. Pure; what it does not know now it leaves as it was. */
-export function regionStatus(s: RegionSnapshot, conditions: readonly ConditionUpdate[]): MantaRegionStatus {
-  const before: MantaRegionStatus = s.region.status ?? {};
+export function regionStatus(s: RegionSnapshot, conditions: readonly ConditionUpdate[], turn: Turn): MantaRegionStatus {
+  const { rollout: _, ...before }: MantaRegionStatus = s.region.status ?? {};
   const nameservice = nameserviceOf(s);
   const { view, region, nowMs } = s;
   const slotMap = s.webapi.look?.slotMap;
@@ -29,6 +30,7 @@ export function regionStatus(s: RegionSnapshot, conditions: readonly ConditionUp
     storage: storageOf(s.storageNodes),
     frontDoor: { ...before.frontDoor, ...(addresses.length === 0 ? {} : { addresses }) },
     nextStorageNumber: nextStorageNumber(region, s.storageNodes),
+    ...(turn.rollout === undefined ? {} : { rollout: turn.rollout }),
     display: displayOf(s, addresses),
   };
 }

@@ -15,14 +15,8 @@ export type PodTemplate = NonNullable<StatefulSet['spec']>['template'];
 /** Annotation with the hash of the configuration that a pod has been started with. */
 export const CONFIG_HASH = 'manta.io/config-hash';
 
-/** The user that each program runs as; volumes belong to the group of the same number. */
-const USERS: Readonly<Record<Program, number>> = {
-  nameservice: 65_532,
-  postgres: 65_532,
-  storage: 65_532,
-  webapi: 65_532,
-  loadbalancer: 65_532,
-};
+/** The user of all images; volumes belong to the group of the same number. */
+const USER = 65_532;
 
 /** One pod of a program. The container's name is the program's. */
 export interface PodParts {
@@ -45,7 +39,6 @@ export interface PodParts {
 export function podTemplate(region: RegionView, parts: PodParts): PodTemplate {
   const { program, placement, graceSeconds } = parts;
   const { images } = region.spec;
-  const user = USERS[program];
   const { requests, limits } = parts.resources ?? region.spec.services[program].resources;
   const resources = { requests: canonicalQuantities(requests), limits: canonicalQuantities(limits) };
   return {
@@ -63,9 +56,9 @@ export function podTemplate(region: RegionView, parts: PodParts): PodTemplate {
       terminationGracePeriodSeconds: graceSeconds,
       securityContext: {
         runAsNonRoot: true,
-        runAsUser: user,
-        runAsGroup: user,
-        fsGroup: user,
+        runAsUser: USER,
+        runAsGroup: USER,
+        fsGroup: USER,
         // At every mount it would open what PostgreSQL insists on having to itself.
         fsGroupChangePolicy: 'OnRootMismatch',
         seccompProfile: { type: 'RuntimeDefault' },

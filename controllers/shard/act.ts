@@ -37,6 +37,12 @@ export async function actOnShard(
         hasChanged = true;
         break;
       }
+      case 'replace-pod': {
+        const { uid } = action.pod.metadata;
+        await deps.kubernetes.delete(deps.informers.pods.resource, keyOf(action.pod), { uid, signal });
+        hasChanged = true;
+        break;
+      }
       case 'label-pod': {
         const { pods } = deps.informers;
         const body = { metadata: { uid: action.pod.metadata.uid, labels: action.labels } };

@@ -11,9 +11,10 @@ import { toController, toSelf } from '../../operator/runtime/owner.ts';
 import type { Request, Result } from '../../operator/runtime/request.ts';
 import { takenDatabase } from '../databases.ts';
 import type { ControllerDeps } from '../deps.ts';
-import { regionOf } from '../elect-region.ts';
+import { concernsAll, regionOf } from '../elect-region.ts';
 import { labels, SECRETS } from '../names.ts';
 import { type RegionView, viewOf } from '../region-view.ts';
+import { turnsReady } from '../verdict.ts';
 import type { SlotMap } from '../webapi-client.ts';
 import { actOnShard } from './act.ts';
 import { decideShard } from './decide.ts';
@@ -43,7 +44,7 @@ export function shardController(deps: ControllerDeps): ControllerConfig {
     name: 'shard',
     watches: [
       watching(informers.shards, toSelf),
-      watching(informers.mantaRegions, toAll, change => change.kind !== 'updated' || hasNewSpec(change)),
+      watching(informers.mantaRegions, toAll, change => change.kind !== 'updated' || concernsAll(change)),
       watching(informers.statefulSets, owned),
       watching(informers.services, owned),
       watching(informers.configMaps, owned),
@@ -54,10 +55,6 @@ export function shardController(deps: ControllerDeps): ControllerConfig {
     maxConcurrentReconciles: 4,
     reconcile: (request, context) => reconcile(deps, request, context),
   };
-}
-
-function hasNewSpec(change: { readonly object: KubernetesObject; readonly old: KubernetesObject }): boolean {
-  return change.object.metadata?.generation !== change.old.metadata?.generation;
 }
 
 async function reconcile(deps: ControllerDeps, request: Request, { signal }: ReconcileContext): Promise<Result> {
@@ -73,15 +70,23 @@ async function reconcile(deps: ControllerDeps, request: Request, { signal }: Rec
   const view = viewOf(region, deps.defaults);
   const nameservice = await deps.secrets.read({ namespace: view.namespace, name: SECRETS.nameservice }, signal);
   const coordinator = nameservice && deps.clients.coordinator(view, nameservice);
-  const snapshot = await observe(deps, view, shard, coordinator, signal);
+  const snapshot = await observe(
+    deps,
+    view,
+    shard,
+    coordinator,
+    region.status?.rollout?.object === request.name,
+    signal,
+  );
+  const plan = decideShard(snapshot);
   let failure: unknown;
   let hasChanged = false;
   try {
-    hasChanged = await actOnShard(deps, snapshot, decideShard(snapshot), coordinator, signal);
+    hasChanged = await actOnShard(deps, snapshot, plan.actions, coordinator, signal);
   } catch (error) {
     failure = error;
   }
-  const conditions = judgeShard(snapshot);
+  const conditions = judgeShard(snapshot, plan.rollout);
   const vnodes = vnodesOf(shard, (await deps.webapi.look(view))?.slotMap);
   const history = await newHistory(snapshot, coordinator);
   const shown = shardStatus(snapshot, conditions, {
@@ -89,7 +94,8 @@ async function reconcile(deps: ControllerDeps, request: Request, { signal }: Rec
     ...(history === undefined ? {} : { history }),
   });
   const before: ShardStatus = shard.status ?? {};
-  const urgent = before.primary !== shown.primary || before.sync !== shown.sync;
+  const urgent =
+    before.primary !== shown.primary || before.sync !== shown.sync || turnsReady(before.conditions, conditions);
   const written = await status.write(informers.shards, shard, shown, { signal, urgent });
   if (written.requeueAfterMs === undefined)
     for (const told of tellShard(before, shown, snapshot.look?.state?.cause)) events.record(shards, shard, told);
@@ -107,6 +113,7 @@ async function observe(
   view: RegionView,
   shard: Stored<Shard>,
   coordinator: Coordinator | undefined,
+  hasTurn: boolean,
   signal: AbortSignal,
 ): Promise<ShardSnapshot> {
   const { namespace } = view;
@@ -120,6 +127,7 @@ async function observe(
     nowMs: clock.now(),
     shard,
     view,
+    hasTurn,
     look,
     statefulSet: informers.statefulSets.get({ namespace, name: shardWorkloadOf(name) }),
     pods: informers.pods

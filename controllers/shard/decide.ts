@@ -1,18 +1,14 @@
 import type { Transaction } from '../../lib/coordinator/coordinator.ts';
 import type { Stored } from '../../lib/kubernetes/object.ts';
 import type { Pod } from '../../lib/kubernetes/resources.ts';
-import { ordinalOf } from '../../lib/shard/records.ts';
-import { chainOf, roleOf } from '../../lib/shard/state.ts';
+import { roleOf } from '../../lib/shard/state.ts';
 import { labels } from '../names.ts';
 import type { OwnedObject } from '../owned.ts';
-import {
-  type LaidOut,
-  primaryService,
-  shardBudget,
-  shardConfigMap,
-  shardService,
-  shardStatefulSet,
-} from './objects.ts';
+import { isReady } from '../pods/pod-state.ts';
+import { changesTemplate } from '../pods/template-hash.ts';
+import { layoutOf } from './layout.ts';
+import { primaryService, shardBudget, shardConfigMap, shardService, shardStatefulSet } from './objects.ts';
+import { decideShardRollout, type ShardRollout } from './rollout.ts';
 import type { ShardSnapshot } from './snapshot.ts';
 import { missingWishes } from './wishes.ts';
 
@@ -20,41 +16,62 @@ import { missingWishes } from './wishes.ts';
 export type ShardAction =
   | { readonly kind: 'apply'; readonly object: OwnedObject }
   | { readonly kind: 'write-wishes'; readonly transaction: Transaction }
+  | { readonly kind: 'replace-pod'; readonly pod: Stored<Pod> }
   | { readonly kind: 'label-pod'; readonly pod: Stored<Pod>; readonly labels: Readonly<Record<string, string | null>> };
 
+/** What a shard needs now. */
+export interface ShardPlan {
+  readonly actions: readonly ShardAction[];
+  readonly rollout: ShardRollout;
+}
+
 /** What to do about a shard that is not refused, in order. Pure. */
-export function decideShard(s: ShardSnapshot): readonly ShardAction[] {
-  const { view, shard, look } = s;
+export function decideShard(s: ShardSnapshot): ShardPlan {
+  const { view, shard, look, statefulSet } = s;
   const named = { name: shard.metadata.name, spec: shard.spec };
   const wishes = look && missingWishes({ shard, look, nowMs: s.nowMs });
-  return [
-    { kind: 'apply', object: { in: 'configMaps', intent: shardConfigMap(view, named) } },
-    { kind: 'apply', object: { in: 'services', intent: shardService(view, named) } },
-    { kind: 'apply', object: { in: 'services', intent: primaryService(view, named) } },
-    { kind: 'apply', object: { in: 'budgets', intent: shardBudget(view, named) } },
-    { kind: 'apply', object: { in: 'statefulSets', intent: shardStatefulSet(view, named, layoutOf(s)) } },
-    ...(wishes === undefined ? [] : [{ kind: 'write-wishes', transaction: wishes } as const]),
-    ...staleLabels(s),
-  ];
+  const rollout = decideShardRollout(s);
+  const laidOut = layoutOf({ spec: shard.spec, statefulSet, state: look?.state });
+  const peers = { in: 'statefulSets' as const, intent: shardStatefulSet(view, named, laidOut) };
+  const config: OwnedObject = { in: 'configMaps', intent: shardConfigMap(view, named) };
+  return {
+    rollout: mayChange(s, peers) ? rollout : waitForTurn(s, rollout),
+    actions: [
+      apply({ in: 'services', intent: shardService(view, named) }),
+      apply({ in: 'services', intent: primaryService(view, named) }),
+      apply({ in: 'budgets', intent: shardBudget(view, named) }),
+      ...(mayChange(s, peers) ? [apply(config), apply(peers)] : []),
+      ...(wishes === undefined ? [] : [{ kind: 'write-wishes', transaction: wishes } as const]),
+      ...staleLabels(s),
+      ...(rollout.kind === 'replace' ? [{ kind: 'replace-pod', pod: rollout.pod } as const] : []),
+    ],
+  };
 }
 
 /**
- * Claim templates stay those of the StatefulSet that is there, because they cannot change. The number of pods falls only
- * when the last peer that is to go has left the state: its pod may be the primary's. operations.md §4.3.
+ * Another template waits for the shard's turn, and its configuration with it: a peer that starts again in between must find
+ * one that its version knows. Where a pod is broken the turn is not waited for, so that a fix can reach it.
  */
-function layoutOf({ shard, statefulSet, look }: ShardSnapshot): LaidOut {
-  const { peers, storage } = shard.spec;
-  const held = look?.state === undefined ? [] : [...chainOf(look.state), ...look.state.deposed];
-  const known = statefulSet?.spec?.replicas ?? 0;
-  // Without a look nobody knows who may go.
-  const floor = look === undefined ? known : Math.max(0, ...held.map(({ id }) => ordinalOf(id) + 1));
-  const claimOf = (name: 'data' | 'wal') => {
-    const spec = statefulSet?.spec?.volumeClaimTemplates?.find(({ metadata }) => metadata?.name === name)?.spec;
-    const size = spec?.resources?.requests?.storage;
-    if (size === undefined) return storage[name];
-    return { size, ...(spec?.storageClassName === undefined ? {} : { class: spec.storageClassName }) };
-  };
-  return { replicas: Math.max(peers, floor), claims: { data: claimOf('data'), wal: claimOf('wal') } };
+function mayChange(
+  { statefulSet, hasTurn, pods }: ShardSnapshot,
+  peers: OwnedObject & { readonly in: 'statefulSets' },
+): boolean {
+  return !changesTemplate(statefulSet, peers.intent) || hasTurn || pods.some(pod => !isReady(pod));
+}
+
+function waitForTurn({ view }: ShardSnapshot, rollout: ShardRollout): ShardRollout {
+  if (rollout.kind !== 'done') return rollout;
+  const finding = view.spec.paused
+    ? { reason: 'Paused', message: 'a change waits for the region to be unpaused' }
+    : {
+        reason: 'WaitingForTurn',
+        message: 'a change waits for its turn: kubectl get mr -o jsonpath={.items[0].status.rollout}',
+      };
+  return { kind: 'waits', finding };
+}
+
+function apply(object: OwnedObject): ShardAction {
+  return { kind: 'apply', object };
 }
 
 /** Role and generation on the peers' pods, for people and the Service that people use. */

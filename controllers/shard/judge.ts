@@ -3,10 +3,11 @@ import { type ClusterState, roleOf } from '../../lib/shard/state.ts';
 import { type ConditionUpdate, findCondition } from '../../operator/runtime/condition.ts';
 import { isReady, unschedulable } from '../pods/pod-state.ts';
 import { conditionOf, type Finding, someOf } from '../verdict.ts';
+import type { ShardRollout } from './rollout.ts';
 import type { ShardRefusal, ShardSnapshot } from './snapshot.ts';
 
 /** All conditions of a shard: operations.md §3.3.2. Pure. */
-export function judgeShard(s: ShardSnapshot): readonly ConditionUpdate[] {
+export function judgeShard(s: ShardSnapshot, rollout: ShardRollout): readonly ConditionUpdate[] {
   const generation = s.shard.metadata.generation;
   const unready = whyNotReady(s);
   return [
@@ -20,8 +21,8 @@ export function judgeShard(s: ShardSnapshot): readonly ConditionUpdate[] {
     conditionOf(
       'Progressing',
       { found: 'True', none: 'False' },
-      progress(s, unready),
-      { reason: 'Stable', message: 'nothing is being changed' },
+      progress(s, unready, rollout),
+      rest(rollout),
       generation,
     ),
     conditionOf(
@@ -155,9 +156,19 @@ function volumesPending({ pods, claims }: ShardSnapshot): Finding | undefined {
   return undefined;
 }
 
-function progress({ look, shard, statefulSet }: ShardSnapshot, unready: Finding | undefined): Finding[] {
+/** Reasons for which nothing progresses, although something is to. */
+const RESTING = ['WaitingForTurn', 'Paused', 'RolloutHalted'];
+
+function rest(rollout: ShardRollout): Finding {
+  if (rollout.kind === 'waits' && RESTING.includes(rollout.finding.reason)) return rollout.finding;
+  return { reason: 'Stable', message: 'nothing is being changed' };
+}
+
+function progress(s: ShardSnapshot, unready: Finding | undefined, rollout: ShardRollout): Finding[] {
+  const { look, shard, statefulSet } = s;
   const findings: Finding[] = [];
   if (unready?.reason === 'Bootstrapping') findings.push(unready);
+  if (rollout.kind !== 'done' && rollout.finding.reason === 'RollingOut') findings.push(rollout.finding);
   const seeding = [...(look?.peers.values() ?? [])].filter(({ progress: part }) => part !== undefined);
   if (seeding.length > 0) {
     const parts = seeding.map(({ id, progress: part = 0 }) => `${id} ${Math.floor(part * 100)} %`);

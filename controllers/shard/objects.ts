@@ -7,6 +7,7 @@ import { labels, MANAGER, PORTS, SECRETS } from '../names.ts';
 import { claimTemplate } from '../pods/claim-template.ts';
 import { peerPlacement } from '../pods/placement.ts';
 import { fromPod, httpProbe, podTemplate, secretVolume } from '../pods/pod-template.ts';
+import { templateAnnotation } from '../pods/template-hash.ts';
 import type { RegionView } from '../region-view.ts';
 import { NAMESERVICE_ENTRIES } from '../secrets/nameservice-secret.ts';
 import { POSTGRES_ROLES, postgresEntry } from '../secrets/postgres-secret.ts';
@@ -84,8 +85,9 @@ export function shardBudget(region: RegionView, shard: ShardView): Intent<PodDis
 /** The peers. Pods are replaced by the Shard controller alone, in an order that the roles give. replication.md §12.1. */
 export function shardStatefulSet(region: RegionView, shard: ShardView, laidOut: LaidOut): Intent<StatefulSet> {
   const name = shardWorkloadOf(shard.name);
+  const template = peerTemplate(region, shard);
   return {
-    metadata: metadataOf(region, shard, name),
+    metadata: { ...metadataOf(region, shard, name), annotations: templateAnnotation(template) },
     spec: {
       serviceName: name,
       replicas: laidOut.replicas,
@@ -94,7 +96,7 @@ export function shardStatefulSet(region: RegionView, shard: ShardView, laidOut: 
       persistentVolumeClaimRetentionPolicy: { whenDeleted: 'Retain', whenScaled: 'Retain' },
       revisionHistoryLimit: 3,
       selector: { matchLabels: peerSelector(region, shard.name) },
-      template: peerTemplate(region, shard),
+      template,
       volumeClaimTemplates: (['data', 'wal'] as const).map(claim =>
         claimTemplate(claim, claimLabels(region, shard.name), laidOut.claims[claim]),
       ),

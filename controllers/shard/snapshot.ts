@@ -14,6 +14,8 @@ export interface ShardSnapshot {
   readonly nowMs: number;
   readonly shard: Stored<Shard>;
   readonly view: RegionView;
+  /** It may replace pods: of all of the region it is the one whose turn it is. */
+  readonly hasTurn: boolean;
   /** Undefined while etcd does not answer, or is not there yet. */
   readonly look: ShardLook | undefined;
   readonly statefulSet: Stored<StatefulSet> | undefined;

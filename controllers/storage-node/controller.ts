@@ -1,4 +1,4 @@
-import type { KubernetesObject, Stored } from '../../lib/kubernetes/object.ts';
+import { type KubernetesObject, keyOf, type Stored } from '../../lib/kubernetes/object.ts';
 import { type PersistentVolume, persistentVolumes } from '../../lib/kubernetes/resources.ts';
 import { storageIdOf } from '../../lib/resources/names.ts';
 import { type StorageNode, type StorageNodeStatus, storageNodes } from '../../lib/resources/types.ts';
@@ -7,11 +7,12 @@ import { isBeingDeleted } from '../../operator/runtime/finalizer.ts';
 import { toController, toSelf } from '../../operator/runtime/owner.ts';
 import type { Request, Result } from '../../operator/runtime/request.ts';
 import type { ControllerDeps } from '../deps.ts';
-import { regionOf } from '../elect-region.ts';
+import { concernsAll, regionOf } from '../elect-region.ts';
 import { labels, SECRETS } from '../names.ts';
 import { applyFree, applyOwned } from '../owned.ts';
 import { viewOf } from '../region-view.ts';
 import { readRegionKey } from '../secrets/region-key.ts';
+import { turnsReady } from '../verdict.ts';
 import type { WebapiClient } from '../webapi-client.ts';
 import { decideStorageNode, type StorageAction } from './decide.ts';
 import { judgeStorageNode } from './judge.ts';
@@ -38,11 +39,7 @@ export function storageNodeController(deps: ControllerDeps): ControllerConfig {
     name: 'storagenode',
     watches: [
       watching(informers.storageNodes, toSelf),
-      watching(
-        informers.mantaRegions,
-        toAll,
-        change => change.kind !== 'updated' || change.object.metadata.generation !== change.old.metadata.generation,
-      ),
+      watching(informers.mantaRegions, toAll, change => change.kind !== 'updated' || concernsAll(change)),
       watching(informers.statefulSets, owned),
       watching(informers.configMaps, owned),
       watching(informers.pods, toNode),
@@ -58,17 +55,19 @@ async function reconcile(deps: ControllerDeps, request: Request, { signal }: Rec
   const node = informers.storageNodes.get(request);
   if (node === undefined || isBeingDeleted(node)) return {};
   const { snapshot, webapi } = await observe(deps, node, signal);
+  const plan = decideStorageNode(snapshot);
   let failure: unknown;
   try {
-    for (const action of decideStorageNode(snapshot)) await act(deps, node, action, webapi, signal);
+    for (const action of plan.actions) await act(deps, node, action, webapi, signal);
   } catch (error) {
     // What is known is shown all the same: the status may be what tells why.
     failure = error;
   }
   const before: StorageNodeStatus = node.status ?? {};
-  const conditions = judgeStorageNode(snapshot);
+  const conditions = judgeStorageNode(snapshot, plan.change);
   const shown = storageNodeStatus(snapshot, conditions);
-  const written = await status.write(informers.storageNodes, node, shown, { signal });
+  const urgent = turnsReady(before.conditions, conditions);
+  const written = await status.write(informers.storageNodes, node, shown, { signal, urgent });
   if (written.requeueAfterMs === undefined)
     for (const told of tellStorageNode(before, shown)) events.record(storageNodes, node, told);
   if (failure !== undefined) throw failure;
@@ -99,6 +98,7 @@ async function observe(
       nowMs: clock.now(),
       node,
       view,
+      hasTurn: region?.status?.rollout?.object === name,
       publicKids: readRegionKey(regionKey ?? {})?.publicKids,
       claim,
       volume,
@@ -133,6 +133,11 @@ async function act(
     case 'apply-free':
       await applyFree(deps, action.object, signal);
       return;
+    case 'replace-pod': {
+      const { uid } = action.pod.metadata;
+      await deps.kubernetes.delete(deps.informers.pods.resource, keyOf(action.pod), { uid, signal });
+      return;
+    }
     case 'set-node':
       await webapi?.setStorageNode(action.storageId, action.change);
       return;

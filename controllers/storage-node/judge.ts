@@ -2,6 +2,7 @@ import type { Node } from '../../lib/kubernetes/resources.ts';
 import { type ConditionUpdate, findCondition } from '../../operator/runtime/condition.ts';
 import { isReady, unschedulable } from '../pods/pod-state.ts';
 import { conditionOf, type Finding } from '../verdict.ts';
+import type { StoragePlan } from './decide.ts';
 import { claimNameOf } from './objects.ts';
 import type { StorageSnapshot } from './snapshot.ts';
 
@@ -10,7 +11,7 @@ const HEARTBEAT_MS = 60_000;
 const ALMOST_FULL_PERCENT = 85;
 
 /** All conditions of a storage node: operations.md §3.4.2. Pure. */
-export function judgeStorageNode(s: StorageSnapshot): readonly ConditionUpdate[] {
+export function judgeStorageNode(s: StorageSnapshot, change: StoragePlan['change']): readonly ConditionUpdate[] {
   const { generation } = s.node.metadata;
   const unready = refusalOf(s) ?? whyNotReady(s);
   const before = findCondition(s.node.status?.conditions, 'Ready');
@@ -27,10 +28,8 @@ export function judgeStorageNode(s: StorageSnapshot): readonly ConditionUpdate[]
     conditionOf(
       'Progressing',
       { found: 'True', none: 'False' },
-      unready !== undefined && refusalOf(s) === undefined && !wasEverReady
-        ? [{ reason: 'Joining', message: unready.message }]
-        : [],
-      { reason: 'Stable', message: 'nothing is being changed' },
+      progress(s, change, unready !== undefined && !wasEverReady ? unready : undefined),
+      change === 'waiting' ? waiting(s) : { reason: 'Stable', message: 'nothing is being changed' },
       generation,
     ),
     conditionOf(
@@ -48,6 +47,17 @@ export function judgeStorageNode(s: StorageSnapshot): readonly ConditionUpdate[]
       generation,
     ),
   ];
+}
+
+function progress(s: StorageSnapshot, change: StoragePlan['change'], joining: Finding | undefined): Finding[] {
+  if (joining !== undefined && refusalOf(s) === undefined) return [{ reason: 'Joining', message: joining.message }];
+  if (change !== 'going-on') return [];
+  return [{ reason: 'RollingOut', message: `pod ${s.node.metadata.name}-0 is replaced` }];
+}
+
+function waiting({ view }: StorageSnapshot): Finding {
+  if (view?.spec.paused) return { reason: 'Paused', message: 'a change waits for the region to be unpaused' };
+  return { reason: 'WaitingForTurn', message: 'a change of the pod waits for its turn' };
 }
 
 /** Why nothing is made for a storage node. */

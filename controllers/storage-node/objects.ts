@@ -15,6 +15,7 @@ import { labels, PORTS, SECRETS } from '../names.ts';
 import { claimSpec } from '../pods/claim-template.ts';
 import { storagePlacement } from '../pods/placement.ts';
 import { fromPod, httpProbe, podTemplate, secretVolume } from '../pods/pod-template.ts';
+import { templateAnnotation } from '../pods/template-hash.ts';
 import type { RegionView } from '../region-view.ts';
 import { regionKeyEntries } from '../secrets/region-key.ts';
 
@@ -23,6 +24,12 @@ export interface NodeView {
   /** `stor-2`. */
   readonly name: string;
   readonly spec: StorageNode['spec'];
+}
+
+/** The rendered configuration, and what it names. */
+export interface RenderedNode {
+  readonly config: string;
+  readonly publicKids: readonly string[];
 }
 
 /** Name of the headless Service of all storage pods. */
@@ -84,59 +91,58 @@ export function storageClaim(region: RegionView, node: NodeView, size: string): 
 }
 
 /** One pod on one volume; replaced by the controllers alone, one in the region at a time. */
-export function storageStatefulSet(
-  region: RegionView,
-  node: NodeView,
-  { config, publicKids }: { readonly config: string; readonly publicKids: readonly string[] },
-): Intent<StatefulSet> {
-  const { data, token, keys, config: configDir } = PATHS;
+export function storageStatefulSet(region: RegionView, node: NodeView, rendered: RenderedNode): Intent<StatefulSet> {
   const selector = { [labels.service]: 'storage', [labels.region]: region.name, [labels.storageNode]: node.name };
+  const template = storageTemplate(region, node, rendered);
   return {
-    metadata: metadataOf(region, node),
+    metadata: { ...metadataOf(region, node), annotations: templateAnnotation(template) },
     spec: {
       serviceName: STORAGE,
       replicas: 1,
       updateStrategy: { type: 'OnDelete' },
       revisionHistoryLimit: 3,
       selector: { matchLabels: selector },
-      template: podTemplate(region, {
-        program: 'storage',
-        labels: { [labels.storageNode]: node.name },
-        configuration: config,
-        placement: storagePlacement(region, node.spec),
-        graceSeconds: 60,
-        container: {
-          args: [`${configDir}/config.yaml`],
-          env: [fromPod('POD_IP', 'status.podIP'), fromPod('NODE_NAME', 'spec.nodeName')],
-          ports: [
-            { name: 'http', containerPort: PORTS.http },
-            { name: 'control', containerPort: PORTS.control },
-          ],
-          volumeMounts: [
-            { name: 'data', mountPath: data },
-            { name: 'token', mountPath: token, readOnly: true },
-            { name: 'region-key', mountPath: keys, readOnly: true },
-            { name: 'config', mountPath: configDir, readOnly: true },
-          ],
-          startupProbe: httpProbe('/livez', 'control', { periodSeconds: 1, failureThreshold: 300 }),
-          livenessProbe: httpProbe('/livez', 'control', { periodSeconds: 5, failureThreshold: 6, timeoutSeconds: 5 }),
-          readinessProbe: httpProbe('/readyz', 'control', { periodSeconds: 2, failureThreshold: 2, timeoutSeconds: 2 }),
-        },
-        volumes: [
-          { name: 'data', persistentVolumeClaim: { claimName: claimNameOf(node) } },
-          secretVolume('token', SECRETS.nodeTokens, { [node.name]: 'token' }),
-          secretVolume(
-            'region-key',
-            SECRETS.regionKey,
-            Object.fromEntries(
-              publicKids.map(kid => [regionKeyEntries(kid).publicKey, regionKeyEntries(kid).publicKey]),
-            ),
-          ),
-          { name: 'config', configMap: { name: node.name } },
-        ],
-      }),
+      template,
     },
   };
+}
+
+function storageTemplate(region: RegionView, node: NodeView, { config, publicKids }: RenderedNode) {
+  const { data, token, keys, config: configDir } = PATHS;
+  return podTemplate(region, {
+    program: 'storage',
+    labels: { [labels.storageNode]: node.name },
+    configuration: config,
+    placement: storagePlacement(region, node.spec),
+    graceSeconds: 60,
+    container: {
+      args: [`${configDir}/config.yaml`],
+      env: [fromPod('POD_IP', 'status.podIP'), fromPod('NODE_NAME', 'spec.nodeName')],
+      ports: [
+        { name: 'http', containerPort: PORTS.http },
+        { name: 'control', containerPort: PORTS.control },
+      ],
+      volumeMounts: [
+        { name: 'data', mountPath: data },
+        { name: 'token', mountPath: token, readOnly: true },
+        { name: 'region-key', mountPath: keys, readOnly: true },
+        { name: 'config', mountPath: configDir, readOnly: true },
+      ],
+      startupProbe: httpProbe('/livez', 'control', { periodSeconds: 1, failureThreshold: 300 }),
+      livenessProbe: httpProbe('/livez', 'control', { periodSeconds: 5, failureThreshold: 6, timeoutSeconds: 5 }),
+      readinessProbe: httpProbe('/readyz', 'control', { periodSeconds: 2, failureThreshold: 2, timeoutSeconds: 2 }),
+    },
+    volumes: [
+      { name: 'data', persistentVolumeClaim: { claimName: claimNameOf(node) } },
+      secretVolume('token', SECRETS.nodeTokens, { [node.name]: 'token' }),
+      secretVolume(
+        'region-key',
+        SECRETS.regionKey,
+        Object.fromEntries(publicKids.map(kid => [regionKeyEntries(kid).publicKey, regionKeyEntries(kid).publicKey])),
+      ),
+      { name: 'config', configMap: { name: node.name } },
+    ],
+  });
 }
 
 /** Names for all storage pods of the region: `stor-2-0.storage`. */

@@ -16,6 +16,8 @@ export interface StorageSnapshot {
   readonly node: Stored<StorageNode>;
   /** Undefined: there is no region that the node could belong to. */
   readonly view: RegionView | undefined;
+  /** It may replace its pod: of all of the region it is the one whose turn it is. */
+  readonly hasTurn: boolean;
   /** Key ids of the region's public keys; undefined until there are any. */
   readonly publicKids: readonly string[] | undefined;
   readonly claim: Stored<PersistentVolumeClaim> | undefined;

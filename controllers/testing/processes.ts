@@ -29,14 +29,12 @@ export interface Ports {
   of(pod: string, port: number): Promise<number>;
   /** As handed out already; 0 for none. */
   known(pod: string, port: number): number;
-  set(pod: string, port: number, here: number): void;
 }
 
 export function createPorts(): Ports {
   const known = new Map<string, number>();
   return {
     known: (pod, port) => known.get(`${pod}:${port}`) ?? 0,
-    set: (pod, port, here) => void known.set(`${pod}:${port}`, here),
     async of(pod, port) {
       const key = `${pod}:${port}`;
       const [free = 0] = known.has(key) ? [known.get(key)] : await freePorts(1);

@@ -16,7 +16,10 @@ import {
   statefulSets,
 } from '../../lib/kubernetes/resources.ts';
 import { startTask, type Task } from '../../lib/lifecycle/task.ts';
+import { ordinalOf } from '../../lib/shard/records.ts';
 import { controllerReference, isControlledBy } from '../../operator/runtime/owner.ts';
+import { labels } from '../names.ts';
+import { startForwarder } from './forwarder.ts';
 import { mountVolumes, unmount } from './pod-files.ts';
 import { createPorts, type PodProcess, type Ports, startContainer } from './processes.ts';
 
@@ -86,15 +89,21 @@ export async function startSmallCluster(
     }
     for (const pod of own)
       if (Number(pod.metadata.name.split('-').at(-1)) >= replicas) await kubernetes.delete(pods, keyOf(pod));
+    const revision = revisionOf(set);
+    const outdated = own.filter(pod => pod.metadata.labels?.['controller-revision-hash'] !== revision);
+    const ready = own.filter(isPodReady).length;
     await writeStatus(set, {
       observedGeneration: set.metadata.generation ?? 1,
       replicas: own.length,
-      readyReplicas: own.filter(isPodReady).length,
-      availableReplicas: own.filter(isPodReady).length,
-      updatedReplicas: own.filter(pod => pod.metadata.labels?.['controller-revision-hash'] === revisionOf(set)).length,
-      updateRevision: revisionOf(set),
-      currentRevision: revisionOf(set),
+      readyReplicas: ready,
+      availableReplicas: ready,
+      updatedReplicas: own.length - outdated.length,
+      updateRevision: revision,
+      currentRevision: outdated[0]?.metadata.labels?.['controller-revision-hash'] ?? revision,
     });
+    const last = outdated.sort((a, b) => ordinalOf(b.metadata.name) - ordinalOf(a.metadata.name))[0];
+    if (set.spec?.updateStrategy?.type === 'RollingUpdate' && ready === replicas && last !== undefined)
+      await kubernetes.delete(pods, keyOf(last));
   }
 
   /** New pods first; old ones go when as many new ones are ready. */
@@ -172,7 +181,6 @@ export async function startSmallCluster(
     if (found === undefined) {
       mkdirSync(podDir(pod), { recursive: true });
       const mounted = await mountVolumes(kubernetes, pod, { pod: podDir(pod), claims: join(dir, 'claims') });
-      if (pod.metadata.labels?.['manta.io/service'] === 'webapi') await shareWebapi(pod);
       found = await startContainer({ kubernetes, pod, dir: podDir(pod), mounted, ports });
       running.set(uid, found);
     }
@@ -187,11 +195,18 @@ export async function startSmallCluster(
     await kubernetes.patch(pods, keyOf(pod), { type: 'merge', body: { status } }, { subresource: 'status' });
   }
 
-  /** The Service `webapi`: the pod that came last. */
-  async function shareWebapi(pod: Stored<Pod>): Promise<void> {
-    const port = await ports.of(pod.metadata.name, 9090);
-    if (ports.known('webapi', 9090) === 0) ports.set('webapi', 9090, port);
-    ports.set('webapi', 8080, await ports.of(pod.metadata.name, 8080));
+  /** The Service `webapi`: a pod that is ready, else the one that came last. */
+  let webapiPod = '';
+  const forwarders = await Promise.all(
+    [8080, 9090].map(async port => startForwarder(await ports.of('webapi', port), () => ports.known(webapiPod, port))),
+  );
+
+  function chooseWebapi(all: readonly Stored<Pod>[]): void {
+    const own = all.filter(
+      pod => pod.metadata.labels?.[labels.service] === 'webapi' && pod.status?.podIP !== undefined,
+    );
+    const chosen = own.find(isPodReady) ?? own.at(-1);
+    webapiPod = chosen?.metadata.name ?? '';
   }
 
   async function turn(): Promise<void> {
@@ -205,6 +220,7 @@ export async function startSmallCluster(
       // As in a cluster, what fails for one object is tried again, and holds up no other.
       await body().catch(error => logger.info({ err: error, what }, 'small cluster tries again'));
     };
+    chooseWebapi(all.items);
     for (const set of sets.items) await each(set.metadata.name, () => keepStatefulSet(set, all.items));
     for (const one of several.items) await each(one.metadata.name, () => keepDeployment(one, all.items));
     await Promise.all(all.items.map(pod => each(pod.metadata.name, () => keepPod(pod))));
@@ -216,6 +232,7 @@ export async function startSmallCluster(
     async stop() {
       await task.stop();
       await Promise.all([...running.values()].map(process => process.stop()));
+      for (const forwarder of forwarders) forwarder.close();
     },
   };
 }

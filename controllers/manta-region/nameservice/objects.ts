@@ -4,6 +4,7 @@ import { labels, NAMESERVICE, nameserviceHost, nameserviceMembers, PORTS, SECRET
 import { claimTemplate } from '../../pods/claim-template.ts';
 import { nameservicePlacement } from '../../pods/placement.ts';
 import { fromPod, podTemplate, secretVolume } from '../../pods/pod-template.ts';
+import { templateAnnotation } from '../../pods/template-hash.ts';
 import type { RegionView } from '../../region-view.ts';
 import { NAMESERVICE_ENTRIES } from '../../secrets/nameservice-secret.ts';
 
@@ -55,9 +56,9 @@ export function nameserviceBudget(region: RegionView): Intent<PodDisruptionBudge
 /** The members: etcd, which takes its flags from the environment. */
 export function nameserviceStatefulSet(region: RegionView): Intent<StatefulSet> {
   const { members, storage } = region.spec.nameservice;
-  const environment = etcdEnvironment(region);
+  const template = memberTemplate(region);
   return {
-    metadata: metadataOf(region, NAMESERVICE),
+    metadata: { ...metadataOf(region, NAMESERVICE), annotations: templateAnnotation(template) },
     spec: {
       serviceName: NAMESERVICE,
       replicas: members,
@@ -65,39 +66,44 @@ export function nameserviceStatefulSet(region: RegionView): Intent<StatefulSet> 
       updateStrategy: { type: 'RollingUpdate' },
       persistentVolumeClaimRetentionPolicy: { whenDeleted: 'Retain', whenScaled: 'Retain' },
       selector: { matchLabels: selectorOf(region) },
-      template: podTemplate(region, {
-        program: 'nameservice',
-        configuration: JSON.stringify(environment),
-        placement: nameservicePlacement(region),
-        graceSeconds: 60,
-        container: {
-          command: ['etcd'],
-          env: environment,
-          ports: [
-            { name: 'client', containerPort: PORTS.etcdClient },
-            { name: 'peer', containerPort: PORTS.etcdPeer },
-          ],
-          volumeMounts: [
-            { name: 'data', mountPath: VOLUME },
-            { name: 'certificates', mountPath: CERTIFICATES, readOnly: true },
-          ],
-          startupProbe: probe('/livez', { periodSeconds: 2, failureThreshold: 150, timeoutSeconds: 5 }),
-          livenessProbe: probe('/livez', { periodSeconds: 10, failureThreshold: 6, timeoutSeconds: 5 }),
-          readinessProbe: probe('/readyz', { periodSeconds: 3, failureThreshold: 2, timeoutSeconds: 3 }),
-        },
-        volumes: [
-          secretVolume(
-            'certificates',
-            SECRETS.nameservice,
-            sameNames(['caCertificate', 'certificate', 'key', 'tokenKey', 'tokenPublicKey']),
-          ),
-        ],
-      }),
+      template,
       volumeClaimTemplates: [
         claimTemplate('data', { ...region.labelsOf('nameservice'), [labels.retain]: 'true' }, storage),
       ],
     },
   };
+}
+
+function memberTemplate(region: RegionView) {
+  const environment = etcdEnvironment(region);
+  return podTemplate(region, {
+    program: 'nameservice',
+    configuration: JSON.stringify(environment),
+    placement: nameservicePlacement(region),
+    graceSeconds: 60,
+    container: {
+      command: ['etcd'],
+      env: environment,
+      ports: [
+        { name: 'client', containerPort: PORTS.etcdClient },
+        { name: 'peer', containerPort: PORTS.etcdPeer },
+      ],
+      volumeMounts: [
+        { name: 'data', mountPath: VOLUME },
+        { name: 'certificates', mountPath: CERTIFICATES, readOnly: true },
+      ],
+      startupProbe: probe('/livez', { periodSeconds: 2, failureThreshold: 150, timeoutSeconds: 5 }),
+      livenessProbe: probe('/livez', { periodSeconds: 10, failureThreshold: 6, timeoutSeconds: 5 }),
+      readinessProbe: probe('/readyz', { periodSeconds: 3, failureThreshold: 2, timeoutSeconds: 3 }),
+    },
+    volumes: [
+      secretVolume(
+        'certificates',
+        SECRETS.nameservice,
+        sameNames(['caCertificate', 'certificate', 'key', 'tokenKey', 'tokenPublicKey']),
+      ),
+    ],
+  });
 }
 
 /** operations.md §4.2, replication.md §6.3. The names of etcd's flags, as it reads them from the environment. */

@@ -2,6 +2,7 @@ import type { Intent } from '../../../lib/kubernetes/object.ts';
 import type { ConfigMap, Deployment, PodDisruptionBudget } from '../../../lib/kubernetes/resources.ts';
 import { labels } from '../../names.ts';
 import { type PodParts, podTemplate } from '../../pods/pod-template.ts';
+import { templateAnnotation } from '../../pods/template-hash.ts';
 import type { RegionView } from '../../region-view.ts';
 
 /** A program of which several alike run. */
@@ -53,7 +54,7 @@ export function programDeployment(
     volumes: [...parts.volumes, { name: 'config', configMap: { name: `manta-${program}` } }],
   });
   return {
-    metadata: metadataOf(region, program, program),
+    metadata: { ...metadataOf(region, program, program), annotations: templateAnnotation(template) },
     spec: {
       replicas: region.spec.services[program].replicas,
       strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
