@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,6 +15,14 @@ export interface OperatorProcess {
   /** The sum of a metric's values whose labels contain all of `labels`. */
   metric(name: string, labels?: string): Promise<number>;
   stop(): Promise<void>;
+}
+
+/** Fills a compile cache, as the build of an image does. */
+export function compileOperator(compileCache: string): void {
+  const module = join(import.meta.dirname, '../../operator/runtime/testing-operator.ts');
+  spawnSync(process.execPath, ['--input-type=module', '--eval', `await import('${module}')`], {
+    env: { ...process.env, NODE_COMPILE_CACHE: compileCache },
+  });
 }
 
 const MAIN = join(import.meta.dirname, '../../operator/runtime/testing-operator-main.ts');

@@ -15,9 +15,9 @@ import { systemClock } from '../../lib/lifecycle/clock.ts';
 import { createCache } from '../../operator/runtime/cache.ts';
 import { createRuntimeMetrics } from '../../operator/runtime/metrics.ts';
 import { installThings, things } from '../../operator/runtime/testing-things.ts';
-import { launchOperator, type OperatorProcess } from './operator-process.ts';
+import { compileOperator, launchOperator, type OperatorProcess } from './operator-process.ts';
 
-const HELP = `npm run bench -- operator [--objects 10000] [--changes 1000] [--per-second 20] [--workers 8] [--node-flags=--max-semi-space-size=4]
+const HELP = `npm run bench -- operator [--objects 10000] [--changes 1000] [--per-second 20] [--workers 8] [--node-flags=…]
 
 An operator on the project's runtime, as a process of its own, with many custom resources in a real API server: each gets a
 finalizer, a child and a status. Then single specs change, and it is measured how long it takes until the child has changed.
@@ -36,7 +36,7 @@ export async function operator(args: readonly string[]): Promise<number> {
       changes: { type: 'string', default: '1000' },
       'per-second': { type: 'string', default: '20' },
       workers: { type: 'string', default: '8' },
-      'node-flags': { type: 'string', default: '' },
+      'node-flags': { type: 'string', default: '--max-semi-space-size=1 --max-old-space-size=96' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -55,6 +55,7 @@ export async function operator(args: readonly string[]): Promise<number> {
     const nodeFlags = values['node-flags'].split(' ').filter(flag => flag !== '');
     const own = { location: podLocation(server, dir), namespace: NAMESPACE, identity: 'one' };
     const options = { nodeFlags, compileCache: join(dir, 'compile-cache') };
+    compileOperator(options.compileCache);
     const launch = () => launchOperator({ ...own, maxConcurrentReconciles: Number(values.workers) }, options);
     await firstLife(await launch(), Number(values.objects));
     await secondLife(await launch(), kubernetes, {

@@ -1,11 +1,11 @@
 import type { Logger } from 'pino';
 import type { Kubernetes, Selection } from '../../lib/kubernetes/kubernetes.ts';
-import type { KubernetesObject, Stored } from '../../lib/kubernetes/object.ts';
+import type { KubernetesObject } from '../../lib/kubernetes/object.ts';
 import { apiVersionOf, type Resource } from '../../lib/kubernetes/resource.ts';
 import type { Clock } from '../../lib/lifecycle/clock.ts';
 import type { Task } from '../../lib/lifecycle/task.ts';
 import { createInformer, type Informer } from './informer.ts';
-import { keepFieldsOf } from './managed-fields.ts';
+import { createFieldPacker } from './managed-fields.ts';
 import { REFLECTOR_DEFAULTS, type ReflectorConfig, type ReflectorMetrics, startReflector } from './reflector.ts';
 
 export interface CacheDeps {
@@ -42,8 +42,7 @@ export function createCache(deps: CacheDeps, config: CacheConfig): Cache {
   let isRunning = false;
 
   function create<T extends KubernetesObject>(resource: Resource<T>, selection: Selection): Informer<T> {
-    const transform = (object: Stored<T>) => keepFieldsOf(object, config.fieldManagers);
-    const { informer, sink } = createInformer(deps, { resource, transform });
+    const { informer, sink } = createInformer(deps, { resource, transform: createFieldPacker(config.fieldManagers) });
     const start = () => startReflector(deps, { ...REFLECTOR_DEFAULTS, ...config.reflector, resource, selection }, sink);
     if (isRunning) tasks.push(start());
     else starters.push(start);

@@ -1,18 +1,37 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { KubernetesObject, Stored } from '../../lib/kubernetes/object.ts';
 
+type Entry = NonNullable<NonNullable<KubernetesObject['metadata']>['managedFields']>[number];
+
+/** Different texts of `fieldsV1` that objects share; those that name an owner are different for each. */
+const MAX_SHARED = 256;
+
 /**
- * The object without the `managedFields` of everyone but `managers`, and with theirs packed: as text they take a fifth of
- * the memory. What reads them here unpacks them; the client never sends any.
+ * Makes a function that leaves only the `managedFields` of `managers` in an object, and those packed: as text they take a
+ * fifth of the memory, and most objects of a kind share theirs. What reads them here unpacks them; the client never sends
+ * any.
  */
-export function keepFieldsOf<T extends KubernetesObject>(object: Stored<T>, managers: readonly string[]): Stored<T> {
-  const entries = object.metadata.managedFields;
-  if (entries === undefined) return object;
-  const kept = entries
-    .filter(({ manager }) => manager !== undefined && managers.includes(manager))
-    .map(entry => ({ ...entry, fieldsV1: JSON.stringify(entry.fieldsV1) as unknown as object }));
-  const { managedFields: _, ...metadata } = object.metadata;
-  return { ...object, metadata: kept.length === 0 ? metadata : { ...metadata, managedFields: kept } };
+export function createFieldPacker(
+  managers: readonly string[],
+): <T extends KubernetesObject>(object: Stored<T>) => Stored<T> {
+  const shared = new Map<string, Entry>();
+
+  function pack({ time: _, ...entry }: Entry): Entry {
+    const text = JSON.stringify(entry);
+    const known = shared.get(text);
+    if (known !== undefined) return known;
+    const packed = { ...entry, fieldsV1: JSON.stringify(entry.fieldsV1) as unknown as object };
+    if (shared.size >= MAX_SHARED) shared.clear();
+    shared.set(text, packed);
+    return packed;
+  }
+
+  return object => {
+    const { managedFields, ...metadata } = object.metadata;
+    if (managedFields === undefined) return object;
+    const kept = managedFields.filter(({ manager }) => manager !== undefined && managers.includes(manager)).map(pack);
+    return { ...object, metadata: kept.length === 0 ? metadata : { ...metadata, managedFields: kept } };
+  };
 }
 
 /** `fieldsV1`: `f:` a field, `k:` an item of a list by its keys, `v:` a member of a set, `.` the thing itself. */
