@@ -4,7 +4,7 @@ import { shardWorkloadOf } from '../../lib/resources/names.ts';
 import type { Program } from '../../lib/resources/profile-defaults.ts';
 import type { MantaRegionStatusRollout } from '../../lib/resources/types.ts';
 import { isConditionTrue } from '../../operator/runtime/condition.ts';
-import { isReady } from '../pods/pod-state.ts';
+import { isBroken, isReady } from '../pods/pod-state.ts';
 import { changesTemplate, outdatedPods } from '../pods/template-hash.ts';
 import { readRegionKey } from '../secrets/region-key.ts';
 import { layoutOf } from '../shard/layout.ts';
@@ -140,7 +140,7 @@ function storageParts(s: RegionSnapshot): RolloutPart[] {
         isDue: changesTemplate(set, wanted) || outdated.length > 0,
         isSettled:
           isSeen(set) && outdated.length === 0 && isServed && isConditionTrue(node.status?.conditions, 'Ready'),
-        isBroken: !isServed && !isHolder(s, name),
+        isBroken: !isHolder(s, name) && (pods.length === 0 || pods.some(pod => isBroken(pod, s.nowMs))),
       },
     ];
   });

@@ -4,7 +4,7 @@ import type { Pod } from '../../lib/kubernetes/resources.ts';
 import { roleOf } from '../../lib/shard/state.ts';
 import { labels } from '../names.ts';
 import type { OwnedObject } from '../owned.ts';
-import { isReady } from '../pods/pod-state.ts';
+import { isBroken } from '../pods/pod-state.ts';
 import { changesTemplate } from '../pods/template-hash.ts';
 import { layoutOf } from './layout.ts';
 import { primaryService, shardBudget, shardConfigMap, shardService, shardStatefulSet } from './objects.ts';
@@ -53,10 +53,10 @@ export function decideShard(s: ShardSnapshot): ShardPlan {
  * one that its version knows. Where a pod is broken the turn is not waited for, so that a fix can reach it.
  */
 function mayChange(
-  { statefulSet, hasTurn, pods }: ShardSnapshot,
+  { statefulSet, hasTurn, pods, nowMs }: ShardSnapshot,
   peers: OwnedObject & { readonly in: 'statefulSets' },
 ): boolean {
-  return !changesTemplate(statefulSet, peers.intent) || hasTurn || pods.some(pod => !isReady(pod));
+  return !changesTemplate(statefulSet, peers.intent) || hasTurn || pods.some(pod => isBroken(pod, nowMs));
 }
 
 function waitForTurn({ view }: ShardSnapshot, rollout: ShardRollout): ShardRollout {

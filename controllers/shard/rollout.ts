@@ -1,7 +1,7 @@
 import type { Stored } from '../../lib/kubernetes/object.ts';
 import type { Pod } from '../../lib/kubernetes/resources.ts';
 import { type ClusterState, chainOf, type Role, roleOf } from '../../lib/shard/state.ts';
-import { isReady } from '../pods/pod-state.ts';
+import { isBroken, isReady } from '../pods/pod-state.ts';
 import { outdatedPods } from '../pods/template-hash.ts';
 import type { Finding } from '../verdict.ts';
 import type { ShardSnapshot } from './snapshot.ts';
@@ -30,9 +30,9 @@ export function decideShardRollout(s: ShardSnapshot): ShardRollout {
   const leaving = pods.filter(pod => pod.metadata.deletionTimestamp !== undefined);
   const halted = pods.find(pod => !outdated.includes(pod) && isOverdue(pod, s.nowMs));
   if (outdated.length === 0) return halted === undefined ? { kind: 'done' } : wait('RolloutHalted', overdue(halted));
-  const broken = outdated.filter(pod => !isReady(pod) && !leaving.includes(pod));
+  const broken = outdated.filter(pod => isBroken(pod, s.nowMs) && !leaving.includes(pod));
   const [first] = broken;
-  if (first !== undefined) return replace(first, 'it is not ready already');
+  if (first !== undefined) return replace(first, 'it has not been ready for a minute');
   if (halted !== undefined) return wait('RolloutHalted', overdue(halted));
   if (s.view.spec.paused) return wait('Paused', `${outdated.length} pods are to be replaced, and the region is paused`);
   if (!s.hasTurn)

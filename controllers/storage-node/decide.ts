@@ -2,7 +2,7 @@ import type { Stored } from '../../lib/kubernetes/object.ts';
 import type { Pod } from '../../lib/kubernetes/resources.ts';
 import { storageIdOf } from '../../lib/resources/names.ts';
 import type { OwnedObject } from '../owned.ts';
-import { isReady } from '../pods/pod-state.ts';
+import { isBroken } from '../pods/pod-state.ts';
 import { changesTemplate, outdatedPods } from '../pods/template-hash.ts';
 import type { ReportedNode, WebapiClient } from '../webapi-client.ts';
 import { refusalOf } from './judge.ts';
@@ -57,8 +57,8 @@ export function decideStorageNode(s: StorageSnapshot): StoragePlan {
 }
 
 /** In its turn; a pod that serves nothing already is replaced at once, so that a fix can reach it. operations.md §4.6. */
-function mayReplace({ hasTurn, pod, view }: StorageSnapshot): boolean {
-  if (pod === undefined || !isReady(pod)) return true;
+function mayReplace({ hasTurn, pod, view, nowMs }: StorageSnapshot): boolean {
+  if (pod === undefined || isBroken(pod, nowMs)) return true;
   return hasTurn && view?.spec.paused !== true;
 }
 
