@@ -24,6 +24,9 @@ const FIELDS: ReadonlyArray<readonly [name: string, value: string]> = [
   ['upstreamStatus', '"$upstream_status"'],
   ['upstreamConnectSeconds', '"$upstream_connect_time"'],
   ['upstreamHeaderSeconds', '"$upstream_header_time"'],
+  ['storageNode', '"$storage_node"'],
+  ['instance', '"$webapi_instance"'],
+  ['handedId', '"$webapi_request_id"'],
   ['completed', '"$request_completion"'],
 ];
 

@@ -11,6 +11,7 @@ import { type AccessLog, readAccessLog } from './access-log.ts';
 import { createCertificateKeeper } from './certificate.ts';
 import { createCertificateRouter } from './certificate-router.ts';
 import type { Backend, LoadbalancerConfig } from './config.ts';
+import { correctionOf } from './correction-record.ts';
 import { followService } from './follow-service.ts';
 import { startHealthChecks } from './health-checks.ts';
 import { createLoadbalancerMetrics } from './metrics.ts';
@@ -48,6 +49,7 @@ export async function createLoadbalancer(deps: LoadbalancerDeps, config: Loadbal
   let inForce: string | undefined;
   let appliedAtMs = Number.NEGATIVE_INFINITY;
   let hasBeenReady = false;
+  let corrections = 0;
   let isStopping = false;
 
   const followed = followBackends(deps, config.backends, () => void task?.runNow());
@@ -88,6 +90,15 @@ export async function createLoadbalancer(deps: LoadbalancerDeps, config: Loadbal
     }
   }
 
+  function record(status: number, line: string): void {
+    metrics.request(status);
+    deps.accessLog(`${line}\n`);
+    const correction = correctionOf(line, corrections + 1);
+    if (correction === undefined) return;
+    corrections += 1;
+    logger.info(correction, 'request');
+  }
+
   let task: ReturnType<typeof startTask> | undefined;
 
   function isReady(): boolean {
@@ -105,10 +116,7 @@ export async function createLoadbalancer(deps: LoadbalancerDeps, config: Loadbal
     died: nginx.died,
     async listen() {
       const { url } = await control.listen();
-      accessLog = await readAccessLog(stateFiles(stateDir).accessLog, (status, line) => {
-        metrics.request(status);
-        deps.accessLog(`${line}\n`);
-      });
+      accessLog = await readAccessLog(stateFiles(stateDir).accessLog, record);
       task = startTask('nginx', timers.certificate, bringIntoForce, { logger });
       return { controlUrl: url };
     },

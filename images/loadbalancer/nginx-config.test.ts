@@ -26,7 +26,7 @@ describe('the configuration of nginx', () => {
 
   it('answers by itself while there is no backend', () => {
     const text = renderNginxConfig(settings({ backends: [] }), 'g1');
-    expect(text).not.toContain('proxy_pass');
+    expect(text).not.toContain('http://webapi');
     expect(text).not.toContain('upstream webapi');
     expect(text).toContain('return 503;');
   });

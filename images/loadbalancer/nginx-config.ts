@@ -95,6 +95,8 @@ keepalive_requests 1000000;
 reset_timedout_connection on;
 # Which lane a request takes is decided by pages for codes that nobody else uses.
 recursive_error_pages on;
+# Requests that are malformed get no further than the access log.
+uninitialized_variable_warn off;
 ssl_protocols TLSv1.2 TLSv1.3;
 ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:DHE-RSA-AES128-GCM-SHA256;
 ssl_prefer_server_ciphers off;
@@ -180,6 +182,11 @@ ${indented(listen.join('\n'))}
   error_page 462 = @last-read;
   error_page 463 = @last-write;
 
+  set $storage_node "";
+  set $webapi_instance "";
+  set $webapi_request_id "";
+  set $skipped_nodes "";
+
   location / {
     set $lane $is_read;
     if (-f ${turnOverFile(config.stateDir, generation)}) {
@@ -211,15 +218,56 @@ function lanes(backends: readonly Backend[], timers: LoadbalancerConfig['timers'
     'proxy_next_upstream error timeout;',
     'proxy_next_upstream_tries 3;',
     'proxy_next_upstream_timeout 10s;',
+    'proxy_set_header X-Manta-Accel 1;',
+    'proxy_set_header X-Manta-Skip-Node $skipped_nodes;',
   ];
-  const write = ['proxy_next_upstream off;'];
+  const write = [
+    'proxy_next_upstream off;',
+    'proxy_set_header X-Manta-Accel "";',
+    'proxy_set_header X-Manta-Skip-Node "";',
+  ];
   const last = ['keepalive_timeout 0;'];
   return [
     lane('read', read),
     lane('write', write),
     lane('last-read', [...last, ...read]),
     lane('last-write', [...last, ...write]),
+    storageLane(timers),
   ].join('\n');
+}
+
+/**
+ * Where webapi sends nginx for an object's bytes: status and headers of the answer are the storage node's, as webapi has
+ * granted them. Whatever else it answers sends the request back to webapi, which then knows which node to leave out.
+ */
+function storageLane(timers: LoadbalancerConfig['timers']): string {
+  return `location @storage {
+  set $storage_node $upstream_http_x_manta_node;
+  set $storage_object $upstream_http_x_manta_object;
+  set $storage_grant $upstream_http_x_manta_grant;
+  set $webapi_instance $upstream_http_x_server_name;
+  set $webapi_request_id $upstream_http_x_request_id;
+  set $skipped_nodes "$skipped_nodes $storage_node";
+  error_page 400 401 403 404 405 408 409 413 416 429 431 500 502 503 504 507 = @read;
+  proxy_intercept_errors on;
+  proxy_pass http://$storage_node$storage_object;
+  proxy_http_version 1.1;
+  proxy_connect_timeout ${timers.connect}ms;
+  proxy_read_timeout ${timers.server}ms;
+  proxy_socket_keepalive on;
+  proxy_buffering off;
+  proxy_buffer_size 128k;
+  proxy_buffers 4 128k;
+  proxy_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset;
+  proxy_pass_header Server;
+  proxy_pass_header Date;
+  proxy_pass_request_headers off;
+  proxy_pass_request_body off;
+  proxy_set_header Host $storage_node;
+  proxy_set_header Connection "";
+  proxy_set_header Content-Length "";
+  proxy_set_header Authorization "Bearer $storage_grant";
+}`;
 }
 
 function proxying(timers: LoadbalancerConfig['timers']): string {
@@ -233,7 +281,7 @@ proxy_request_buffering off;
 proxy_buffering off;
 proxy_buffer_size ${RESPONSE_HEADERS};
 proxy_buffers 4 ${RESPONSE_HEADERS};
-proxy_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset;
+proxy_ignore_headers X-Accel-Expires X-Accel-Limit-Rate X-Accel-Buffering X-Accel-Charset;
 proxy_pass_header Server;
 proxy_pass_header Date;
 proxy_set_header Connection "";
@@ -241,10 +289,7 @@ proxy_set_header Host $http_host;
 proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
 proxy_set_header X-Forwarded-Proto $forwarded_proto;
 proxy_set_header X-Request-Id $passed_request_id;
-# Words between the region's own programs.
-proxy_set_header X-Manta-Accel "";
-proxy_set_header X-Manta-Grant "";
-proxy_set_header X-Manta-Skip-Node "";`;
+proxy_set_header X-Manta-Grant "";`;
 }
 
 /** The bodies are those of Manta's load balancer. */

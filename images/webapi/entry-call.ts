@@ -7,6 +7,7 @@ import type { WebapiConfig } from './config.ts';
 import type { Endpoint } from './endpoint.ts';
 import type { Exchange, ResponseHeaders } from './exchange.ts';
 import type { Responder } from './respond.ts';
+import type { SourceAddresses } from './source-address.ts';
 import { parentPath, queryParameter, type Target } from './target.ts';
 import type { Transfers } from './transfer/types.ts';
 
@@ -17,6 +18,7 @@ export interface Services {
   readonly accounts: Accounts;
   readonly clock: Clock;
   readonly responder: Responder;
+  readonly sources: SourceAddresses;
   readonly config: WebapiConfig;
 }
 

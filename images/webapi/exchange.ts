@@ -41,6 +41,8 @@ export interface Exchange {
   bytesIn?: number;
   /** Length of the answer's body. */
   bytesOut?: number;
+  /** True when a load balancer has been handed the body. */
+  isDelegated?: boolean;
   /** Bytes the socket had written when the answer's body began. */
   bodyStart?: number;
 }

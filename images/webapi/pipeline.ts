@@ -15,7 +15,6 @@ import { putLink } from './handlers/put-link.ts';
 import { putObject } from './handlers/put-object.ts';
 import { readObject, recordHeaders } from './handlers/read-object.ts';
 import { updateMetadata } from './handlers/update-metadata.ts';
-import type { SourceAddresses } from './source-address.ts';
 import { parentPath, parseTarget, queryParameter, type Target } from './target.ts';
 import type { Throttle } from './throttle.ts';
 
@@ -23,7 +22,6 @@ type EntryEndpoint = Extract<Endpoint, { kind: 'entry' }>;
 
 export interface PipelineDeps extends Services {
   readonly authenticator: Authenticator;
-  readonly sources: SourceAddresses;
   readonly throttle: Throttle;
   /** False while the server starts or stops: `/ping` says so. */
   readonly isServing: () => boolean;

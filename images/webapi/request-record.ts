@@ -50,6 +50,7 @@ export function requestRecord(
     resHeaderLength: lengthOf(sentHeaders),
     bytesIn: String(bytesInOf(exchange)),
     bytesOut: String(bytesOutOf(exchange)),
+    delegated: exchange.isDelegated,
     latency: Math.round(now - startedAtMs),
     latencyToFirstByte:
       exchange.answeredAtMs === undefined ? undefined : Math.round(exchange.answeredAtMs - startedAtMs),

@@ -5,9 +5,9 @@ import { isAcceptable } from '../accept.ts';
 import { evaluateConditions } from '../conditions.ts';
 import { replayedHeaders } from '../cors.ts';
 import { currentRecordOf, type EntryCall, httpDate, notFound, type Services } from '../entry-call.ts';
-import type { ResponseHeaders } from '../exchange.ts';
+import type { Exchange, ResponseHeaders } from '../exchange.ts';
 import { ifRangeHolds, parseRange } from '../range.ts';
-import type { Download } from '../transfer/types.ts';
+import type { Download, DownloadRequest } from '../transfer/types.ts';
 
 /** How often a read starts over because the object was overwritten while its bytes were being looked for. */
 const READ_ATTEMPTS = 3;
@@ -107,12 +107,21 @@ async function transferBytes(
   object: ObjectEntry,
   range: readonly [first: number, last: number] | undefined,
   headers: ResponseHeaders,
-  { metadata, transfers, responder }: Services,
+  services: Services,
   mayStartOver: boolean,
 ): Promise<ObjectEntry | undefined> {
+  const { metadata, transfers, responder } = services;
   const { exchange } = call;
   const status = range === undefined ? 200 : 206;
   const answerHeaders = responder.headersOf(exchange, headers);
+  const request: DownloadRequest = {
+    object,
+    status,
+    headers: textHeaders(answerHeaders),
+    requestId: exchange.requestId,
+    ...(range === undefined ? {} : { range }),
+  };
+  if (await handOverBytes(exchange, request, services)) return undefined;
   let replacement: ObjectEntry | undefined;
   const reread = async () => {
     const entry = await metadata.get(call.place, { signal: exchange.signal });
@@ -124,24 +133,14 @@ async function transferBytes(
   };
   let download: Download;
   try {
-    download = await transfers.openDownload(
-      {
-        object,
-        status,
-        headers: textHeaders(answerHeaders),
-        requestId: exchange.requestId,
-        ...(range === undefined ? {} : { range }),
-      },
-      reread,
-      exchange.signal,
-    );
+    download = await transfers.openDownload(request, reread, exchange.signal);
   } catch (error) {
     if (replacement !== undefined) return replacement;
     if (error instanceof MantaError && error.code === 'ResourceNotFound') throw notFound(call);
     throw error;
   }
   exchange.storageNodes = [download.storageId];
-  exchange.bytesOut = range === undefined ? object.sizeBytes : range[1] - range[0] + 1;
+  exchange.bytesOut = lengthOf(request);
   // Not the headers as the node sent them back: HTTP clients disagree on how to read bytes beyond ASCII in them.
   responder.start(exchange, status, { ...answerHeaders, 'content-length': exchange.bytesOut });
   exchange.bodyStart = exchange.response.socket?.bytesWritten ?? 0;
@@ -151,6 +150,44 @@ async function transferBytes(
   });
   await pipeline(download.body, exchange.response);
   return undefined;
+}
+
+/** True when a load balancer that can fetch the bytes itself has been told where: metadata.md §14.7. */
+async function handOverBytes(
+  exchange: Exchange,
+  request: DownloadRequest,
+  { transfers, sources, config, clock }: Services,
+): Promise<boolean> {
+  const { headers, socket } = exchange.request;
+  if (headers['x-manta-accel'] !== '1' || !sources.isTrusted(socket.remoteAddress)) return false;
+  const skipped = new Set(
+    String(headers['x-manta-skip-node'] ?? '')
+      .split(' ')
+      .filter(host => host !== ''),
+  );
+  const copy = await transfers.handOver(request, skipped, exchange.signal);
+  if (copy === undefined) return false;
+  exchange.storageNodes = [copy.storageId];
+  exchange.bytesOut = lengthOf(request);
+  exchange.isDelegated = true;
+  // None of the headers that nginx would keep for the answer it fetches: the storage node sends all of them.
+  exchange.response.writeHead(request.status, {
+    'content-length': 0,
+    'x-request-id': exchange.requestId,
+    'x-server-name': config.serverName,
+    'x-accel-redirect': '@storage',
+    'x-manta-node': copy.host,
+    'x-manta-object': copy.path,
+    'x-manta-grant': copy.grant,
+  });
+  exchange.sentHeaders = request.headers;
+  exchange.answeredAtMs = clock.monotonic();
+  exchange.response.end();
+  return true;
+}
+
+function lengthOf({ object, range }: DownloadRequest): number {
+  return range === undefined ? object.sizeBytes : range[1] - range[0] + 1;
 }
 
 function textHeaders(headers: ResponseHeaders): Record<string, string> {

@@ -90,7 +90,13 @@ async function ask(
   }
 }
 
-function grantOf({ signer }: DownloadDeps, storageId: string, path: string, request: DownloadRequest): string {
+/** What a storage node answers this request with, signed. */
+export function grantOf(
+  { signer }: Pick<DownloadDeps, 'signer'>,
+  storageId: string,
+  path: string,
+  request: DownloadRequest,
+): string {
   return signer.sign({
     audience: `storage/${storageId}`,
     operation: 'get',
@@ -131,7 +137,8 @@ function forwarded(headers: Dispatcher.ResponseData['headers']): Record<string, 
   return kept;
 }
 
-function shuffle<T>(items: readonly T[], random: () => number): T[] {
+/** The same in an order of its own. */
+export function shuffle<T>(items: readonly T[], random: () => number): T[] {
   const shuffled = [...items];
   for (let i = shuffled.length - 1; i > 0; i -= 1) {
     const j = Math.floor(random() * (i + 1));

@@ -9,6 +9,7 @@ import type { TokenSigner } from '../../../lib/region-token/region-token.ts';
 import type { TransferConfig } from './config.ts';
 import { type CopyUpload, openCopy } from './copy-upload.ts';
 import { openDownload } from './download.ts';
+import { handOver } from './hand-over.ts';
 import { createTransferMetrics } from './metrics.ts';
 import { createNodeView } from './node-view.ts';
 import { type Candidate, place } from './placement.ts';
@@ -158,6 +159,7 @@ export function createTransfers(deps: TransferDeps, config: TransferConfig): Tra
     openUpload,
     openDownload: (request, reread, signal) =>
       openDownload({ ...deps, view, dispatcher: downloads, metrics, config }, request, reread, signal),
+    handOver: (request, skipped, signal) => handOver({ ...deps, view }, request, skipped, signal),
     canWrite: () => view.candidates(true).length > 0,
     refresh: () => view.refresh(0),
     async close() {

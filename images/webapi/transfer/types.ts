@@ -54,6 +54,16 @@ export interface Download {
   readonly body: Readable;
 }
 
+/** A copy that somebody else reads. */
+export interface HandOver {
+  readonly storageId: string;
+  /** `host:port` of the storage node. */
+  readonly host: string;
+  readonly path: string;
+  /** Bearer token for exactly this answer. */
+  readonly grant: string;
+}
+
 /** The storage tier as webapi's handlers see it. */
 export interface Transfers {
   /** Throws MantaError `NotEnoughSpace` (507) or `SharksExhausted` (503) when no complete set of nodes answers. */
@@ -67,6 +77,8 @@ export interface Transfers {
     reread: () => Promise<ObjectEntry | undefined>,
     signal: AbortSignal,
   ): Promise<Download>;
+  /** Like `openDownload`, for somebody else to read: see `handOver`. */
+  handOver(request: DownloadRequest, skipped: ReadonlySet<string>, signal: AbortSignal): Promise<HandOver | undefined>;
   /** False when no node is fit for writes or the registry was unreachable for too long. */
   canWrite(): boolean;
   close(): Promise<void>;
