@@ -1,7 +1,9 @@
 /** Jest runs the TypeScript sources as native ES modules; swc only strips the types. */
 export default {
   testEnvironment: 'node',
-  roots: ['lib', 'images', 'operator', 'controllers', 'charts', 'cli', 'faults', 'scripts'].map(room => `<rootDir>/${room}`),
+  roots: ['lib', 'images', 'operator', 'controllers', 'charts', 'cli', 'faults', 'scripts'].map(
+    room => `<rootDir>/${room}`,
+  ),
   testMatch: ['**/*.test.ts'],
   extensionsToTreatAsEsm: ['.ts'],
   transform: {
