@@ -26,6 +26,12 @@ describe('the configuration of a storage node', () => {
     );
   });
 
+  it('leaves the address to the listener where the file names no port', () => {
+    const { storage } = parseProgramConfig(file({ port: undefined }), { POD_IP: '10.1.2.3', NODE_NAME: 'n' });
+    expect(storage).toMatchObject({ port: 0 });
+    expect(storage.baseUrl).toBeUndefined();
+  });
+
   it('prefers what the file says', () => {
     const { storage } = parseProgramConfig(file({ failureDomain: 'rack-4', baseUrl: 'http://s1:1' }), {
       POD_IP: '10.1.2.3',

@@ -27,16 +27,16 @@ export type ProgramConfig = z.infer<typeof programConfigSchema>;
 
 /**
  * Parses a configuration file's content. What differs from pod to pod may stand in the environment instead, as the downward
- * API puts it: `POD_IP` for the host of `storage.baseUrl`, so that nobody who reads from this node needs DNS, and
- * `NODE_NAME` for `storage.computeId` and, where none is given, `storage.failureDomain`.
+ * API puts it: `POD_IP` for the host of `storage.baseUrl`, where the file names a port, so that nobody who reads from this
+ * node needs DNS, and `NODE_NAME` for `storage.computeId` and, where none is given, `storage.failureDomain`.
  */
 export function parseProgramConfig(file: unknown, env: Readonly<Record<string, string | undefined>>): ProgramConfig {
-  const given = z.looseObject({ storage: z.looseObject({ port: z.unknown() }) }).parse(file);
+  const given = z.looseObject({ storage: z.looseObject({ port: z.unknown().optional() }) }).parse(file);
   const { port } = given.storage;
   const { POD_IP: address = '', NODE_NAME: node = '' } = env;
   const host = address.includes(':') ? `[${address}]` : address;
   const pod = {
-    ...(address === '' ? {} : { baseUrl: `http://${host}:${port}` }),
+    ...(address === '' || port === undefined ? {} : { baseUrl: `http://${host}:${port}` }),
     ...(node === '' ? {} : { computeId: node, failureDomain: node }),
   };
   return programConfigSchema.parse({ ...given, storage: { ...pod, ...given.storage } });
