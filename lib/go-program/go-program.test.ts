@@ -125,6 +125,7 @@ function lookElsewhere(): { child: ChildProcess; printed: Promise<string> } {
 }
 
 const whereGoIs = realGo === undefined ? describe.skip : describe;
+if (realGo === undefined) console.warn('skipped: tests that build a program, because there is no Go on the PATH');
 
 whereGoIs('findGoProgram, building', () => {
   it('builds what is not there, once, and tells that it does', async () => {
