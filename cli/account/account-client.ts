@@ -1,27 +1,18 @@
-import { z } from 'zod';
+import {
+  type Account,
+  type AccountDetails,
+  accountSchema,
+  detailsSchema,
+  type Key,
+  keySchema,
+  refusalSchema,
+} from '../../lib/auth/admin-answers.ts';
 import { MantaError } from '../../lib/errors/manta-error.ts';
 import { apiErrorOf } from '../../lib/kubernetes/api-error.ts';
 import { serviceProxyPath } from '../../lib/kubernetes/service-proxy.ts';
 import { readText } from '../../lib/kubernetes/transport.ts';
 import type { CommandContext } from '../command.ts';
 import { createAccess } from './access.ts';
-
-const accountSchema = z.object({
-  uuid: z.string(),
-  login: z.string(),
-  approved: z.boolean(),
-  groups: z.array(z.string()),
-});
-const keySchema = z.object({ name: z.string(), algorithm: z.string(), md5Fingerprint: z.string() });
-const detailsSchema = accountSchema.extend({ email: z.string(), keys: z.array(keySchema) });
-const errorSchema = z.object({ code: z.string(), message: z.string() });
-
-/** One line of the list of accounts. */
-export type Account = z.infer<typeof accountSchema>;
-/** An account with its keys. */
-export type AccountDetails = z.infer<typeof detailsSchema>;
-/** A key of an account. */
-export type Key = z.infer<typeof keySchema>;
 
 /**
  * Accounts of the region, asked of webapi's `/admin/v1` through the API server (auth.md §13.9, operations.md §5.2). Throws
@@ -77,7 +68,7 @@ export async function openAccounts(context: CommandContext): Promise<AccountClie
 
 /** Both speak JSON: webapi with a code, the API server with a Status. */
 function failureOf(status: number, text: string): MantaError {
-  const said = errorSchema.safeParse(parseJson(text)).data;
+  const said = refusalSchema.safeParse(parseJson(text)).data;
   if (said !== undefined && !text.includes('"kind":"Status"')) return new MantaError(said.code, said.message);
   if (status === 503) {
     const why = apiErrorOf({ status, text, request: 'webapi' }).message;

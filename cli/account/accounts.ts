@@ -1,7 +1,8 @@
+import type { Account, AccountDetails, Key } from '../../lib/auth/admin-answers.ts';
 import { codeOf, MantaError } from '../../lib/errors/manta-error.ts';
 import { defineCommand, formatOf, listOptions } from '../command.ts';
 import { listing, oneLine, type Table } from '../table.ts';
-import { type Account, type AccountClient, type AccountDetails, type Key, openAccounts } from './account-client.ts';
+import { type AccountClient, openAccounts } from './account-client.ts';
 import { readKeyFile } from './key-file.ts';
 
 /** Columns of `account list`: operations.md §6. */

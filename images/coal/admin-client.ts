@@ -1,23 +1,14 @@
-import { z } from 'zod';
+import {
+  type Account,
+  type AccountDetails,
+  accountSchema,
+  detailsSchema,
+  type Key,
+  keySchema,
+  refusalSchema,
+} from '../../lib/auth/admin-answers.ts';
 import { MantaError } from '../../lib/errors/manta-error.ts';
 import type { TokenSigner } from '../../lib/region-token/region-token.ts';
-
-const accountSchema = z.object({
-  uuid: z.string(),
-  login: z.string(),
-  approved: z.boolean(),
-  groups: z.array(z.string()),
-});
-const keySchema = z.object({ name: z.string(), algorithm: z.string(), md5Fingerprint: z.string() });
-const detailsSchema = accountSchema.extend({ email: z.string(), keys: z.array(keySchema) });
-const errorSchema = z.object({ code: z.string(), message: z.string() });
-
-/** One line of the list of accounts. */
-export type Account = z.infer<typeof accountSchema>;
-/** An account with its keys. */
-export type AccountDetails = z.infer<typeof detailsSchema>;
-/** A key of an account. */
-export type Key = z.infer<typeof keySchema>;
 
 /**
  * Administration of a running region over its internal listener: auth.md §13.9. Throws MantaError with the region's code
@@ -53,7 +44,7 @@ export function createAdminClient(deps: { signer: TokenSigner; internalUrl: stri
     const answer = await response;
     if (answer.ok) return answer;
     const text = await answer.text();
-    const error = errorSchema.safeParse(parseJson(text));
+    const error = refusalSchema.safeParse(parseJson(text));
     throw error.success
       ? new MantaError(error.data.code, error.data.message)
       : new MantaError('UnexpectedAnswer', `the region answered ${answer.status}: ${text.slice(0, 200)}`);

@@ -1,8 +1,9 @@
 import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
+import type { AccountDetails, Key } from '../../lib/auth/admin-answers.ts';
 import { codeOf, MantaError } from '../../lib/errors/manta-error.ts';
 import { readPublicKeyFile } from './admin-account.ts';
-import type { AccountDetails, AdminClient, Key } from './admin-client.ts';
+import type { AdminClient } from './admin-client.ts';
 import { resolvePath } from './config.ts';
 
 /** What `npm run coal -- --help` prints. */
